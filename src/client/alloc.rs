@@ -1,0 +1,198 @@
+//! Allocation, the long way: every flag, every size, refills, the out-of-memory handler.
+//!
+//! A request is placed (sizes.rs), then served by the first of cache, slab, buddy, context that can. If none can, the
+//! client gives up what it only keeps (quarantine, caches, empty blocks) and tries again; if that does not help, the
+//! handler is asked. Only then does the allocation fail.
+//! May know: context, slab, cache, pages, run, guard.
+
+use super::{Client, code};
+use crate::context::Context;
+use crate::context::callbacks::Kind;
+use crate::flags;
+use crate::guard;
+use crate::sizes::Place;
+use crate::status::Status;
+use crate::sys;
+use core::sync::atomic::Ordering::Relaxed;
+
+/// What is asked for.
+#[derive(Clone, Copy)]
+pub struct Request {
+    /// Bytes, at least 1.
+    pub size: usize,
+    /// 0: that of alloc.
+    pub alignment: usize,
+    /// All of it must be zero.
+    pub zero: bool,
+}
+
+/// # Safety
+/// As `Client::from_handle`.
+#[inline(never)]
+pub unsafe fn long_way(handle: *const Client, size: usize) -> *mut u8 {
+    // SAFETY: as the caller promised.
+    match unsafe { Client::from_handle(handle) } {
+        Some(client) => client.allocate(Request { size: size.max(1), alignment: 0, zero: false }),
+        None => {
+            sys::set_errno(sys::EINVAL);
+            core::ptr::null_mut()
+        }
+    }
+}
+
+impl Client {
+    /// Serves a request, or says why not: in errno and in the last status.
+    pub fn allocate(&self, request: Request) -> *mut u8 {
+        let context = self.context();
+        if context.busy(self.address()) {
+            self.set_last_status(Status::Busy);
+            sys::set_errno(sys::EBUSY);
+            return core::ptr::null_mut();
+        }
+        match self.obtain(context, &request) {
+            Ok(offset) => context.map.address_of(offset),
+            Err(status) => {
+                self.failed(context, request.size, status);
+                core::ptr::null_mut()
+            }
+        }
+    }
+
+    fn failed(&self, context: &Context, size: usize, status: Status) {
+        let _lock = self.lock_shared(context);
+        self.set_last_status(status);
+        self.failed_count.set(self.failed_count.get() + 1);
+        if size > self.largest_failed.get() {
+            self.largest_failed.set(size);
+        }
+        sys::set_errno(sys::ENOMEM);
+    }
+
+    /// With SHARED_CLIENTS each call on a client holds the client's lock.
+    #[inline]
+    pub(crate) fn lock_shared(&self, context: &Context) -> crate::context::lock::Guard<'_> {
+        self.lock.when(context.has(flags::SHARED_CLIENTS))
+    }
+
+    /// Where a request goes, red zone included. None: no context could ever serve it.
+    pub(crate) fn place(context: &Context, size: usize, alignment: usize) -> Option<Place> {
+        let size = if context.has(flags::GUARD) { size.checked_add(guard::RED_ZONE)? } else { size };
+        let place = context.sizes.place_aligned(size, alignment)?;
+        let blocks = match place {
+            Place::Blocks { blocks, units } => blocks + (units > 0) as usize,
+            _ => 1,
+        };
+        (blocks <= context.usable_blocks()).then_some(place)
+    }
+
+    fn obtain(&self, context: &Context, request: &Request) -> Result<usize, Status> {
+        let place = Self::place(context, request.size, request.alignment).ok_or(Status::NoMemory)?;
+        loop {
+            let status = match self.attempt_with_reclaim(context, place, request) {
+                Ok(offset) => return Ok(offset),
+                Err(status) => status,
+            };
+            let Some(handler) = self.handler.get() else { return Err(status) };
+            if context.in_out_of_memory(self.address()) {
+                return Err(status);
+            }
+            let before = context.progress();
+            let handle = core::ptr::from_ref(self).cast_mut().cast();
+            let again = self.while_closed(context, Kind::OutOfMemory, || {
+                // SAFETY: the host promised a function of this type.
+                unsafe { handler(handle, request.size, status.code(), self.handler_user.get()) }
+            });
+            if again == 0 {
+                return Err(status);
+            }
+            if context.progress() == before {
+                // Nothing has changed that we could see: one more try, and no further question.
+                return self.attempt_with_reclaim(context, place, request);
+            }
+        }
+    }
+
+    /// Tries; gives up what is only kept; tries again.
+    pub(super) fn attempt_with_reclaim(&self, context: &Context, place: Place, request: &Request) -> Result<usize, Status> {
+        let first = {
+            let _lock = self.lock_shared(context);
+            self.attempt(context, place, request)
+        };
+        match first {
+            Ok(offset) => Ok(offset),
+            Err(status) => {
+                if !self.reclaim(context) {
+                    return Err(status);
+                }
+                let _lock = self.lock_shared(context);
+                self.attempt(context, place, request)
+            }
+        }
+    }
+
+    pub(super) fn attempt(&self, context: &Context, place: Place, request: &Request) -> Result<usize, Status> {
+        let start = self.take(context, place)?;
+        let map = &context.map;
+        let usable = context.sizes.usable(place);
+        if context.has(flags::ZERO) {
+            map.fill(start, usable, 0);
+        } else if request.zero {
+            map.fill(start, request.size, 0);
+        }
+        if context.has(flags::GUARD) {
+            guard::draw(map, start, usable, request.size);
+        }
+        map.set_live(start >> map.shape.granule_shift, true);
+        Ok(start)
+    }
+
+    /// A cell or run for a place, not live yet.
+    fn take(&self, context: &Context, place: Place) -> Result<usize, Status> {
+        let shape = &context.map.shape;
+        match place {
+            Place::Slab(class) => {
+                if class < context.cached_classes as usize {
+                    if let Some(granule) = self.cache_pop(context, class) {
+                        return Ok(granule << shape.granule_shift);
+                    }
+                    self.cache_begin(context, class);
+                    self.slab_refill(context, class, self.refill_count(context, class))?;
+                    if let Some(granule) = self.cache_pop(context, class) {
+                        return Ok(granule << shape.granule_shift);
+                    }
+                }
+                Ok(self.slab_take(context, class)? << shape.granule_shift)
+            }
+            Place::Units { units, order } => {
+                let class = context.sizes.count() + order as usize;
+                if !context.sizes.packed()
+                    && class < context.cached_classes as usize
+                    && let Some(granule) = self.cache_pop(context, class)
+                {
+                    return Ok(granule << shape.granule_shift);
+                }
+                let first = self.alloc_units(context, order)?;
+                let code = if context.sizes.packed() {
+                    context.map.slab(first).free.store(units as u64, Relaxed);
+                    if units < 1 << order {
+                        self.return_units(context, first + units, first + (1 << order));
+                    }
+                    code::RUN
+                } else {
+                    class as u32
+                };
+                context.map.unit(first).store(self.owner.get() | code, Relaxed);
+                Ok(first << shape.unit_shift)
+            }
+            Place::Blocks { blocks, units } => self.take_run(context, blocks, units),
+        }
+    }
+
+    /// Gives up quarantine, caches and empty blocks. True if there was anything to give up.
+    pub(crate) fn reclaim(&self, context: &Context) -> bool {
+        let drained = self.drain_quarantine(context);
+        let _lock = self.lock_shared(context);
+        let flushed = self.flush_caches(context);
+        self.give_empty_blocks(context, 0) > 0 || flushed || drained
+    }
+}

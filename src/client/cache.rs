@@ -1,0 +1,286 @@
+//! Caches: for each of the smaller classes a bounded stack of free cells (or runs), in front of slabs and buddy.
+//!
+//! The entries lie with the records of the client's own blocks, in pieces of 8. A class begins with none; it takes a
+//! longer array each time that its stack overflows, as long as its blocks have free pieces. So a client's caches grow
+//! with its memory, and nothing has to be allocated for them.
+//!
+//! ```text
+//!     EMPTY|cap   oldest   …   newest   (stale)   FULL|cap
+//!                                      ^ top
+//! ```
+//!
+//! The marks are values that no granule has. One load tells "is there one": the entry below the top is no mark; and
+//! one tells "is there room": the entry at the top is no mark. A class without an array has its top on a pair of
+//! marks that all clients share.
+//!
+//! Invariants: between its marks an array holds granules of cells (runs) of its class, not live, in blocks of this
+//! client; stale entries are never marks; the pieces of every array are taken in its block's `cache_pieces`.
+//! May know: context, memory, slab, pages.
+
+use super::{Client, FULL_LIST, PACKED_TOPS, PLAIN_TOPS};
+use crate::context::{Context, FULL_BIT, MARK};
+use crate::layout::CACHE_PIECE;
+use crate::memory::NONE;
+use core::cell::Cell;
+use core::sync::atomic::Ordering::Relaxed;
+
+/// No cache keeps more than so many bytes, but for two entries.
+const MOST_BYTES: usize = 32 << 10;
+/// A refill takes at most so many bytes at once.
+const REFILL_BYTES: usize = 4 << 10;
+/// The longest array, in pieces.
+const MOST_PIECES: usize = 8;
+
+impl Client {
+    // ---- tops ----
+
+    fn packed_top(&self, class: usize) -> &Cell<u32> {
+        let first = self.tops.as_ptr().cast::<Cell<u32>>();
+        let class = class.min(PACKED_TOPS - 1);
+        // SAFETY: the array of tops has room for PACKED_TOPS 32-bit cells, and any bits are valid in both views;
+        // a PACKED context uses this view only, any other context the other one only.
+        unsafe { &*first.add(class) }
+    }
+
+    /// The number of the entry at the top.
+    #[inline]
+    pub(crate) fn top(&self, context: &Context, class: usize) -> usize {
+        if context.sizes.packed() {
+            return self.packed_top(class).get() as usize;
+        }
+        self.tops.get(class).map_or(Context::NULL_CACHE, |top| context.map.cache_number(top.get()))
+    }
+
+    #[inline]
+    fn set_top(&self, context: &Context, class: usize, entry: usize) {
+        if context.sizes.packed() {
+            self.packed_top(class).set(entry as u32);
+        } else if let Some(top) = self.tops.get(class) {
+            top.set(context.map.cache_pointer(entry));
+        }
+    }
+
+    /// Puts the tops where they say "no cache".
+    pub(super) fn forget_caches(&self, context: &Context) {
+        let tops = if context.sizes.packed() { PACKED_TOPS } else { PLAIN_TOPS };
+        for class in 0..tops {
+            self.set_top(context, class, Context::NULL_CACHE);
+        }
+    }
+
+    // ---- one entry ----
+
+    #[inline]
+    pub(super) fn cache_pop(&self, context: &Context, class: usize) -> Option<usize> {
+        let top = self.top(context, class) - 1;
+        let granule = context.map.cache(top).get();
+        if granule >= MARK {
+            return None;
+        }
+        self.set_top(context, class, top);
+        Some(granule as usize)
+    }
+
+    #[inline]
+    pub(super) fn cache_push(&self, context: &Context, class: usize, granule: usize) -> bool {
+        let top = self.top(context, class);
+        let place = context.map.cache(top);
+        if place.get() >= MARK {
+            return false;
+        }
+        place.set(granule as u32);
+        self.set_top(context, class, top + 1);
+        true
+    }
+
+    // ---- many entries ----
+
+    fn cell_bytes(context: &Context, class: usize) -> usize {
+        let slabs = context.sizes.count();
+        if class < slabs {
+            context.sizes.class(class).cell as usize
+        } else {
+            1 << (context.map.shape.unit_shift as usize + class - slabs)
+        }
+    }
+
+    /// The most entries that a class's cache may ever have.
+    fn most_entries(context: &Context, class: usize) -> usize {
+        (MOST_BYTES / Self::cell_bytes(context, class).max(1)).clamp(2, MOST_PIECES * CACHE_PIECE - 2)
+    }
+
+    /// How many entries a refill fetches: half of the cache, but not much memory.
+    pub(super) fn refill_count(&self, context: &Context, class: usize) -> usize {
+        let bytes = Self::cell_bytes(context, class);
+        let most = (REFILL_BYTES / bytes.max(1)).max(1);
+        let mark = context.map.cache(self.top(context, class) - 1).get();
+        ((mark & (FULL_BIT - 1)) as usize / 2).clamp(1, most)
+    }
+
+    /// Makes room in a full cache: by a longer array where there is one, else by sending the older half back.
+    /// False: the class can't have a cache now.
+    pub(super) fn cache_make_room(&self, context: &Context, class: usize) -> bool {
+        let top = self.top(context, class);
+        let capacity = (context.map.cache(top).get() & (FULL_BIT - 1)) as usize;
+        let most = Self::most_entries(context, class);
+        if capacity < most {
+            let wanted = ((capacity + 2) * 2 - 2).clamp(CACHE_PIECE - 2, most.max(CACHE_PIECE - 2)).min(most);
+            if let Some(first) = self.take_pieces(context, pieces_for(wanted)) {
+                self.move_array(context, class, first, wanted);
+                return true;
+            }
+        }
+        if capacity == 0 {
+            return false;
+        }
+        self.flush_oldest(context, class, capacity.div_ceil(2));
+        true
+    }
+
+    /// A cache for a class that has none yet.
+    pub(super) fn cache_begin(&self, context: &Context, class: usize) {
+        let top = self.top(context, class);
+        if top == Context::NULL_CACHE {
+            let wanted = Self::most_entries(context, class).min(CACHE_PIECE - 2);
+            if let Some(first) = self.take_pieces(context, pieces_for(wanted)) {
+                self.move_array(context, class, first, wanted);
+            }
+        }
+    }
+
+    /// Moves the entries of a class into the fresh array whose EMPTY mark is to be at `first`.
+    fn move_array(&self, context: &Context, class: usize, first: usize, capacity: usize) {
+        let map = &context.map;
+        map.cache(first).set(MARK | capacity as u32);
+        for entry in first + 1..=first + capacity {
+            map.cache(entry).set(0);
+        }
+        map.cache(first + capacity + 1).set(MARK | FULL_BIT | capacity as u32);
+        let (old, count) = self.array(context, class);
+        for at in 0..count {
+            map.cache(first + 1 + at).set(map.cache(old + 1 + at).get());
+        }
+        self.drop_array(context, old);
+        self.set_top(context, class, first + 1 + count);
+    }
+
+    /// Where the EMPTY mark of a class's array is, and how many entries there are above it.
+    pub(crate) fn array(&self, context: &Context, class: usize) -> (usize, usize) {
+        let top = self.top(context, class);
+        let mut at = top - 1;
+        while at > 0 && context.map.cache(at).get() < MARK {
+            at -= 1;
+        }
+        (at, top - 1 - at)
+    }
+
+    /// Sends the `count` oldest entries back to their slabs (or the buddy).
+    fn flush_oldest(&self, context: &Context, class: usize, count: usize) {
+        let (first, have) = self.array(context, class);
+        let count = count.min(have);
+        for at in first + 1..first + 1 + count {
+            self.put_back(context, class, context.map.cache(at).get() as usize);
+        }
+        for at in first + 1 + count..first + 1 + have {
+            context.map.cache(at - count).set(context.map.cache(at).get());
+        }
+        self.set_top(context, class, first + 1 + have - count);
+    }
+
+    /// What leaves a cache goes where it would have gone without one.
+    #[inline]
+    pub(super) fn put_back(&self, context: &Context, class: usize, granule: usize) {
+        let slabs = context.sizes.count();
+        if class < slabs {
+            self.slab_put(context, class, granule);
+        } else {
+            let unit = granule >> (context.map.shape.unit_shift - context.map.shape.granule_shift);
+            self.free_units(context, unit, 1 << (class - slabs));
+        }
+    }
+
+    /// Empties every cache, and gives the arrays up. True if anything was in them.
+    pub(super) fn flush_caches(&self, context: &Context) -> bool {
+        let mut any = false;
+        for class in 0..context.cached_classes as usize {
+            any |= self.flush_class(context, class);
+        }
+        any
+    }
+
+    fn flush_class(&self, context: &Context, class: usize) -> bool {
+        let (first, have) = self.array(context, class);
+        self.flush_oldest(context, class, have);
+        self.set_top(context, class, Context::NULL_CACHE);
+        self.drop_array(context, first);
+        have > 0
+    }
+
+    // ---- arrays ----
+
+    /// Looks for neighbouring free pieces in a few of the client's blocks.
+    fn take_pieces(&self, context: &Context, count: usize) -> Option<usize> {
+        let pieces = context.map.shape.cache_entries as usize / CACHE_PIECE;
+        if count > pieces || count == 0 {
+            return None;
+        }
+        for list in self.lists.iter().take(FULL_LIST + 1) {
+            let mut block = list.get();
+            for _ in 0..4 {
+                if block == NONE {
+                    break;
+                }
+                let record = context.map.record(block as usize);
+                let taken = record.cache_pieces.load(Relaxed);
+                if let Some(at) = free_pieces(taken, count, pieces) {
+                    record.cache_pieces.store(taken | mask(count) << at, Relaxed);
+                    return Some(context.map.first_cache(block as usize) + at * CACHE_PIECE);
+                }
+                block = record.next.load(Relaxed);
+            }
+        }
+        None
+    }
+
+    fn drop_array(&self, context: &Context, first: usize) {
+        let Some(block) = block_of_entry(context, first) else {
+            return; // the shared empty cache
+        };
+        let capacity = (context.map.cache(first).get() & (FULL_BIT - 1)) as usize;
+        let at = (first - context.map.first_cache(block)) / CACHE_PIECE;
+        let record = context.map.record(block);
+        record.cache_pieces.store(record.cache_pieces.load(Relaxed) & !(mask(pieces_for(capacity)) << at), Relaxed);
+    }
+
+    /// Gives up the arrays that lie with `block`, before the block goes back.
+    pub(super) fn leave_block(&self, context: &Context, block: usize) {
+        if context.map.record(block).cache_pieces.load(Relaxed) == 0 {
+            return;
+        }
+        for class in 0..context.cached_classes as usize {
+            let top = self.top(context, class);
+            if block_of_entry(context, top - 1) == Some(block) {
+                self.flush_class(context, class);
+            }
+        }
+    }
+}
+
+/// The block with whose records a cache entry lies.
+pub(crate) fn block_of_entry(context: &Context, entry: usize) -> Option<usize> {
+    entry.checked_sub(CACHE_PIECE)?.checked_div(context.map.shape.cache_entries as usize)
+}
+
+/// Pieces for so many entries and two marks.
+pub(crate) fn pieces_for(capacity: usize) -> usize {
+    (capacity + 2).div_ceil(CACHE_PIECE)
+}
+
+fn mask(count: usize) -> u32 {
+    (((1u64 << count) - 1) & 0xffff_ffff) as u32
+}
+
+/// The first place with `count` neighbouring pieces that are not taken.
+fn free_pieces(taken: u32, count: usize, pieces: usize) -> Option<usize> {
+    (0..=pieces - count).find(|&at| taken & (mask(count) << at) == 0)
+}

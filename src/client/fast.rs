@@ -1,0 +1,111 @@
+//! The fast path: alloc and free through the cache of a class, in a few dozen instructions.
+//!
+//! Everything that is not the plain case is behind a bound that the plain case has to check anyway:
+//!
+//! - a dead client, one that is being walked, and every context with a flag that alloc or free must act on, have
+//!   the bounds `fast_sizes` and `fast_granules` at 0;
+//! - an empty cache has a mark where its newest entry would be, a full one where the next would go.
+//!
+//! `free` believes nothing: the address must be a multiple of 16 below the end of the client's highest block, its
+//! unit must carry the client's life and a cached class, and its live bit must be set. That is exactly "the start
+//! of a live allocation of this client": only such starts have both. An address that fails takes the long way,
+//! which finds out what is wrong with it.
+//!
+//! May know: the client, and the long way (alloc, free, realloc).
+
+use super::Client;
+use crate::context::MARK;
+use core::cell::Cell;
+use core::sync::atomic::Ordering::Relaxed;
+
+/// Shape of the contexts that have this path: 16-byte granules, 1 KiB units, the smallest class 16 bytes.
+const GRANULE_SHIFT: u32 = 4;
+const FIRST_CLASS_SHIFT: u32 = 4;
+
+/// # Safety
+/// As `Client::from_handle`; `size` may be anything.
+#[inline(always)]
+pub unsafe fn alloc(handle: *const Client, size: usize) -> *mut u8 {
+    if !handle.is_null() {
+        // SAFETY: the caller promises a slot, dead or alive; a dead one has bounds of 0.
+        let client = unsafe { &*handle };
+        let last = size.wrapping_sub(1);
+        if last < client.fast_sizes.get() {
+            let class = (last | 15).ilog2() - (FIRST_CLASS_SHIFT - 1);
+            // SAFETY: sizes below the bound belong to classes that have a top. Below a top there is always an
+            // entry or a mark; granules in caches lie in blocks of this client, so their live words exist.
+            unsafe {
+                let place = client.tops.get_unchecked(class as usize);
+                let top = place.get().sub(1);
+                let granule = (*top).get();
+                if granule < MARK {
+                    place.set(top);
+                    let granule = granule as usize;
+                    let word = &*client.lives.get().add(granule >> 6);
+                    word.store(word.load(Relaxed) | 1 << (granule & 63), Relaxed);
+                    return client.base.get().add(granule << GRANULE_SHIFT);
+                }
+            }
+        }
+    }
+    // SAFETY: as the caller promised.
+    unsafe { super::alloc::long_way(handle, size) }
+}
+
+/// # Safety
+/// As `Client::from_handle`; `pointer` may be anything.
+#[inline(always)]
+pub unsafe fn free(handle: *const Client, pointer: *mut u8) -> i32 {
+    if !handle.is_null() {
+        // SAFETY: the caller promises a slot, dead or alive; a dead one has bounds of 0.
+        let client = unsafe { &*handle };
+        // Rotated, so that a misaligned address becomes a huge number and one comparison serves for both.
+        let granule = pointer.addr().wrapping_sub(client.base.get().addr()).rotate_right(GRANULE_SHIFT);
+        if granule < client.fast_granules.get() {
+            // SAFETY: granules below the bound lie in blocks of the context below its watermark; their words exist.
+            let (unit, word) = unsafe { (&*client.units.get().add(granule >> 6), &*client.lives.get().add(granule >> 6)) };
+            let class = unit.load(Relaxed) ^ client.owner.get();
+            let live = word.load(Relaxed);
+            let bit = 1u64 << (granule & 63);
+            if class < super::PLAIN_TOPS as u32 && live & bit != 0 {
+                // SAFETY: the class is one that has a top. At a top there is always a place or a mark.
+                unsafe {
+                    let place = client.tops.get_unchecked(class as usize);
+                    let top = place.get();
+                    if (*top).get() < MARK {
+                        word.store(live & !bit, Relaxed);
+                        (*top).set(granule as u32);
+                        place.set(top.add(1));
+                        return 0;
+                    }
+                }
+            }
+        }
+    }
+    // SAFETY: as the caller promised.
+    unsafe { super::free::long_way(handle, pointer) }
+}
+
+/// The same cell for another size of its class: nothing to do. None: take the long way.
+///
+/// # Safety
+/// As `Client::from_handle`; `pointer` may be anything.
+#[inline(always)]
+pub unsafe fn realloc_in_cell(handle: *const Client, pointer: *mut u8, size: usize) -> bool {
+    if handle.is_null() {
+        return false;
+    }
+    // SAFETY: the caller promises a slot, dead or alive; a dead one has bounds of 0.
+    let client = unsafe { &*handle };
+    let granule = pointer.addr().wrapping_sub(client.base.get().addr()).rotate_right(GRANULE_SHIFT);
+    let last = size.wrapping_sub(1);
+    if granule >= client.fast_granules.get() || last >= client.fast_sizes.get() {
+        return false;
+    }
+    // SAFETY: as in `free`.
+    let (unit, word) = unsafe { (&*client.units.get().add(granule >> 6), &*client.lives.get().add(granule >> 6)) };
+    let class = (last | 15).ilog2() - (FIRST_CLASS_SHIFT - 1);
+    unit.load(Relaxed) == client.owner.get() | class && word.load(Relaxed) >> (granule & 63) & 1 != 0
+}
+
+const _: () = assert!(size_of::<Cell<u32>>() == 4);

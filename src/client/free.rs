@@ -1,0 +1,225 @@
+//! Free, the long way: every flag, full caches, runs; and what is wrong with an address that can't be freed.
+//! May know: context, find, cache, pages, run, quarantine, guard.
+
+use super::find::{self, Found};
+use super::quarantine::Written;
+use super::{Client, code, visible};
+use crate::context::Context;
+use crate::context::callbacks::Kind;
+use crate::context::report::Misuse;
+use crate::flags;
+use crate::guard;
+use crate::status::Status;
+use core::sync::atomic::Ordering::Relaxed;
+
+/// Pieces that leave quarantine in one go before what was found is told.
+const EVICTIONS: usize = 8;
+
+/// What one call found out: told when no lock is held any more.
+#[derive(Default)]
+pub(super) struct Findings {
+    written: [Written; EVICTIONS],
+    count: usize,
+}
+
+impl Findings {
+    fn add(&mut self, written: Written) {
+        if written.is_some()
+            && let Some(place) = self.written.get_mut(self.count)
+        {
+            *place = written;
+            self.count += 1;
+        }
+    }
+}
+
+/// # Safety
+/// As `Client::from_handle`; `pointer` may be anything.
+#[inline(never)]
+pub unsafe fn long_way(handle: *const Client, pointer: *mut u8) -> i32 {
+    // SAFETY: as the caller promised.
+    match unsafe { Client::from_handle(handle) } {
+        Some(client) => client.free(pointer.addr()),
+        None => Status::Invalid.code(),
+    }
+}
+
+impl Client {
+    pub fn free(&self, address: usize) -> i32 {
+        let context = self.context();
+        if context.busy(self.address()) {
+            self.set_last_status(Status::Busy);
+            return Status::Busy.code();
+        }
+        if address == 0 {
+            return 0;
+        }
+        let mut findings = Findings::default();
+        let result = {
+            let _lock = self.lock_shared(context);
+            match self.startable(context, address) {
+                Some(found) => Ok((self.free_piece(context, &found, &mut findings), found)),
+                None => Err(self.what_is_wrong(context, address)),
+            }
+        };
+        self.tell(context, &findings);
+        match result {
+            Ok((None, _)) => 0,
+            Ok((Some((changed, size)), found)) => {
+                self.misuse(context, Status::Overrun, context.map.address_of(changed).addr(), Some((found, size)));
+                Status::Overrun.code()
+            }
+            Err((status, holder)) => {
+                self.misuse(context, status, address, holder);
+                status.code()
+            }
+        }
+    }
+
+    /// Tells what is wrong with an address that realloc was given.
+    #[cold]
+    pub(super) fn wrong_address(&self, context: &Context, address: usize) {
+        let (status, holder) = {
+            let _lock = self.lock_shared(context);
+            self.what_is_wrong(context, address)
+        };
+        self.misuse(context, status, address, holder);
+    }
+
+    /// Frees what realloc has moved elsewhere; its red zone was looked at before.
+    pub(super) fn free_moved(&self, context: &Context, found: &Found) {
+        let mut findings = Findings::default();
+        {
+            let _lock = self.lock_shared(context);
+            let _ = self.free_piece(context, found, &mut findings);
+        }
+        self.tell(context, &findings);
+    }
+
+    /// The piece that begins at an address and is live.
+    fn startable(&self, context: &Context, address: usize) -> Option<Found> {
+        let offset = context.map.offset_of(address)?;
+        let shape = &context.map.shape;
+        let granule = offset >> shape.granule_shift;
+        if offset & ((1 << shape.granule_shift) - 1) != 0 || granule >= self.granules.get() {
+            return None;
+        }
+        // A live bit in a unit with our word is the start of a live cell or run of ours: nothing else to ask.
+        let word = context.map.unit(offset >> shape.unit_shift).load(Relaxed);
+        if word & !0xff == self.owner.get() && context.map.is_live(granule) {
+            let code = word & 0xff;
+            if (code as usize) < context.sizes.count() {
+                let usable = context.sizes.class(code as usize).cell as usize;
+                return Some(Found { start: offset, usable, code, live: true });
+            }
+            return find::holder(context, self.owner.get(), offset).filter(|found| found.start == offset && found.live);
+        }
+        None
+    }
+
+    /// Frees a live piece. Some: its red zone was written, at that byte; and its size.
+    fn free_piece(&self, context: &Context, found: &Found, findings: &mut Findings) -> Option<(usize, usize)> {
+        let map = &context.map;
+        let size = found.size(context);
+        let overrun = if context.has(flags::GUARD) { guard::first_changed(map, found.start, found.usable) } else { None };
+        map.set_live(found.start >> map.shape.granule_shift, false);
+        context.made_progress();
+        if context.has(flags::QUARANTINE) {
+            while self.quarantine_full(context, found.usable) {
+                findings.add(self.quarantine_evict(context));
+            }
+            if self.quarantine_put(context, found.start, found.usable) {
+                self.settle(context);
+                return overrun.map(|changed| (changed, size));
+            }
+        }
+        if context.has(flags::WIPE) {
+            map.wipe(found.start, found.usable);
+        }
+        self.retire(context, found);
+        self.settle(context);
+        overrun.map(|changed| (changed, size))
+    }
+
+    /// Puts a piece that is neither live nor in quarantine any more where it serves again.
+    pub(super) fn retire(&self, context: &Context, found: &Found) {
+        let shape = &context.map.shape;
+        let granule = found.start >> shape.granule_shift;
+        let class = found.code as usize;
+        match found.code {
+            code::RUN => self.free_units(context, found.start >> shape.unit_shift, found.usable >> shape.unit_shift),
+            code::HEAD => self.give_run(context, found.start >> shape.block_shift),
+            _ if class < context.cached_classes as usize => {
+                if !self.cache_push(context, class, granule)
+                    && !(self.cache_make_room(context, class) && self.cache_push(context, class, granule))
+                {
+                    self.put_back(context, class, granule);
+                }
+            }
+            _ => self.put_back(context, class, granule),
+        }
+    }
+
+    /// Why an address can't be freed, and the live piece that it lies in.
+    fn what_is_wrong(&self, context: &Context, address: usize) -> (Status, Option<(Found, usize)>) {
+        let Some(offset) = context.map.offset_of(address) else { return (Status::NotOwned, None) };
+        let block = offset >> context.map.shape.block_shift;
+        if block >= context.watermark.load(core::sync::atomic::Ordering::Acquire)
+            || context.map.record(block).owner.load(Relaxed) & !0xff != self.owner.get()
+        {
+            return (Status::NotOwned, None);
+        }
+        match find::holder(context, self.owner.get(), offset).filter(|found| found.live) {
+            // In it, or in its red zone.
+            Some(found) => (Status::NotStart, Some((found, found.size(context)))),
+            None if address & (context.map.shape.alignment - 1) != 0 => (Status::NotStart, None),
+            None => (Status::DoubleFree, None),
+        }
+    }
+
+    // ---- telling ----
+
+    /// Notes a misuse of this client and tells the host. No lock is held.
+    #[cold]
+    pub(crate) fn misuse(&self, context: &Context, status: Status, address: usize, about: Option<(Found, usize)>) {
+        self.set_last_status(status);
+        let name = self.name_bytes();
+        let (allocation, size) = match about {
+            Some((found, size)) => (context.map.address_of(found.start).addr(), size),
+            None => (0, 0),
+        };
+        let misuse =
+            Misuse { status, client: core::ptr::from_ref(self).cast(), name: visible(&name), address, allocation, size };
+        self.closed(context, Kind::Error, || context.report(&misuse));
+    }
+
+    pub(super) fn tell(&self, context: &Context, findings: &Findings) {
+        for written in findings.written.iter().flatten() {
+            self.misuse(context, Status::UseAfterFree, context.map.address_of(*written).addr(), None);
+        }
+    }
+
+    /// Lets everything out of quarantine. True if there was anything.
+    pub(crate) fn drain_quarantine(&self, context: &Context) -> bool {
+        if !context.has(flags::QUARANTINE) {
+            return false;
+        }
+        let mut any = false;
+        loop {
+            let mut findings = Findings::default();
+            {
+                let _lock = self.lock_shared(context);
+                for _ in 0..EVICTIONS {
+                    if self.quarantine.count() > 0 {
+                        any = true;
+                        findings.add(self.quarantine_evict(context));
+                    }
+                }
+            }
+            self.tell(context, &findings);
+            if self.quarantine.count() == 0 {
+                return any;
+            }
+        }
+    }
+}

@@ -1,0 +1,506 @@
+//! One isolated heap.
+//!
+//! A `Client` is 512 bytes in a slot of its context. Its memory is blocks of the context; everything about that
+//! memory stands in the context's tables, so an idle client costs its slot and nothing else, and to delete one is
+//! to hand its blocks back.
+//!
+//! ```text
+//!   request ─> cache ─> slab ─> buddy of a block ─> block of the context        up to a block
+//!           └─────────────────> run of blocks                                   above
+//! ```
+//!
+//! The unit word of the first unit of a run, or of every unit of a slab, says `life << 8 | code`; see `code`. The
+//! live bit of a granule is set if and only if a live allocation begins there. These two answer every question
+//! about an address, on the fast path as everywhere else.
+//!
+//! Invariants (check.rs has them all): each block of the client is in exactly one of its lists; a cell or run is
+//! live, or in a cache, or in quarantine, or free in its slab or buddy, and never two of these.
+//! May know: context, memory, sizes, bitmap, buddy, guard.
+
+pub mod alloc;
+pub mod cache;
+pub mod fast;
+pub mod find;
+pub mod free;
+pub mod limits;
+pub mod pages;
+pub mod quarantine;
+pub mod realloc;
+pub mod run;
+pub mod slab;
+
+use crate::context::blocks::Claim;
+use crate::context::{Context, mix};
+use crate::flags;
+use crate::memory::{NONE, kind};
+use crate::status::Status;
+use core::cell::Cell;
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// The low byte of a unit word, where it is not a class: slab classes and (default mode) orders of runs behind them.
+pub mod code {
+    /// First unit of a PACKED run; its length is in the slab record.
+    pub const RUN: u32 = 0xe0;
+    /// First unit of a run of blocks.
+    pub const HEAD: u32 = 0xe1;
+    /// A unit in the last block of a run of blocks.
+    pub const TAIL: u32 = 0xe2;
+    /// In no slab and no run. (So is a word that carries another life, or none.)
+    pub const FREE: u32 = 0xf0;
+}
+
+/// Lists of blocks by the order of their largest free run; the last of these holds the empty blocks.
+pub const ORDER_LISTS: usize = 12;
+/// Blocks without a free unit.
+pub const FULL_LIST: usize = 12;
+/// Heads of runs of blocks.
+pub const RUN_LIST: usize = 13;
+pub const LISTS: usize = 14;
+
+pub const PLAIN_TOPS: usize = 14;
+/// PACKED has more classes, and half as large tops in the same place.
+pub const PACKED_TOPS: usize = PLAIN_TOPS * size_of::<*const u8>() / size_of::<u32>();
+
+pub const NAME_SIZE: usize = 32;
+
+const MAGIC: u32 = 0x5665_6c74;
+
+pub type OutOfMemoryFn =
+    unsafe extern "C" fn(client: *mut c_void, size: usize, reason: core::ffi::c_int, user: *mut c_void) -> core::ffi::c_int;
+
+#[repr(C, align(64))]
+pub struct Client {
+    // What the fast path reads, in one cache line. It is open while both bounds are not 0.
+    /// Sizes up to this many bytes.
+    pub(crate) fast_sizes: Cell<usize>,
+    /// Granules below this.
+    pub(crate) fast_granules: Cell<usize>,
+    pub(crate) base: Cell<*mut u8>,
+    pub(crate) units: Cell<*const AtomicU32>,
+    pub(crate) lives: Cell<*const AtomicU64>,
+    /// life << 8
+    pub(crate) owner: Cell<u32>,
+    magic: Cell<u32>,
+    context: Cell<*const Context>,
+    /// Granules below the end of the highest block that this client ever had.
+    pub(crate) granules: Cell<usize>,
+    /// Behind the newest entry of each class's cache.
+    pub(crate) tops: [Cell<*const Cell<u32>>; PLAIN_TOPS],
+    /// For each slab class the first slab with free cells.
+    pub(crate) slabs: [Cell<u32>; crate::sizes::MAX_CLASSES],
+    pub(crate) lists: [Cell<u32>; LISTS],
+    slot: Cell<u32>,
+    /// While the slot is free: the next free one.
+    next_free: Cell<u32>,
+    pub(crate) lock: crate::context::lock::Lock,
+    pub(crate) held: Cell<u32>,
+    pub(crate) peak: Cell<u32>,
+    last_status: AtomicI32,
+    pub(crate) limit: Cell<usize>,
+    pub(crate) guarantee: Cell<usize>,
+    pub(crate) failed_count: Cell<usize>,
+    pub(crate) largest_failed: Cell<usize>,
+    pub(crate) handler: Cell<Option<OutOfMemoryFn>>,
+    pub(crate) handler_user: Cell<*mut c_void>,
+    user_data: Cell<*mut c_void>,
+    /// See quarantine.rs.
+    pub(crate) quarantine: quarantine::Ring,
+    name: Cell<[u8; NAME_SIZE]>,
+    /// Over what only setters change.
+    checksum: Cell<u32>,
+}
+
+const _: () = assert!(size_of::<Client>() <= crate::layout::SLOT_SIZE);
+
+impl Client {
+    // ---- handles ----
+
+    /// The client behind a handle, if the handle is alive.
+    ///
+    /// # Safety
+    /// `handle` is NULL, or was a client's handle of a context whose memory is still there.
+    #[inline]
+    pub unsafe fn from_handle<'a>(handle: *const Client) -> Option<&'a Client> {
+        if handle.is_null() || !handle.addr().is_multiple_of(align_of::<Client>()) {
+            return None;
+        }
+        // SAFETY: a slot is never anything but a slot while the memory is there, and every field of it is a cell.
+        let client = unsafe { &*handle };
+        (client.magic.get() == client.expected_magic()).then_some(client)
+    }
+
+    #[inline]
+    fn expected_magic(&self) -> u32 {
+        MAGIC ^ self.address() as u32
+    }
+
+    pub fn address(&self) -> usize {
+        core::ptr::from_ref(self).addr()
+    }
+
+    #[inline]
+    pub fn context(&self) -> &Context {
+        // SAFETY: the pointer was set when the slot became a client, and clients do not outlive their context.
+        unsafe { &*self.context.get() }
+    }
+
+    /// The client in slot `slot` of `context`, if there is one.
+    pub fn in_slot(context: &Context, slot: u32) -> Option<&Client> {
+        if slot >= context.slots_used.load(Relaxed) {
+            return None;
+        }
+        let client = context.map.slot(slot as usize).cast::<Client>();
+        // SAFETY: slots below `slots_used` have been initialised.
+        unsafe { Client::from_handle(client) }
+    }
+
+    fn slot_memory(context: &Context, slot: u32) -> &Client {
+        // SAFETY: only called for slots below `slots_used`, which are valid (dead or alive) clients.
+        unsafe { &*context.map.slot(slot as usize).cast::<Client>() }
+    }
+
+    // ---- life ----
+
+    /// Makes a new client.
+    pub fn create(context: &Context) -> Option<&Client> {
+        let _lock = context.lock();
+        let life = |context: &Context| {
+            context.new_life(|mark| {
+                for slot in 0..context.slots_used.load(Relaxed) {
+                    if let Some(client) = Client::in_slot(context, slot) {
+                        mark(client.owner.get() >> 8);
+                    }
+                }
+            })
+        };
+        let free = context.free_slot.get();
+        let client = if free != NONE {
+            let client = Client::slot_memory(context, free);
+            context.free_slot.set(client.next_free.get());
+            client.revive(context, free, life(context) << 8);
+            client
+        } else {
+            let slot = context.new_slot()?;
+            let memory = context.map.slot(slot as usize).cast::<Client>();
+            // SAFETY: a slot that nobody ever used, 512 bytes, 64-aligned. Zero is a valid (dead) client.
+            let client = unsafe {
+                memory.cast::<u8>().write_bytes(0, size_of::<Client>());
+                &*memory
+            };
+            client.revive(context, slot, life(context) << 8);
+            client
+        };
+        context.client_count.store(context.client_count.load(Relaxed) + 1, Relaxed);
+        Some(client)
+    }
+
+    fn revive(&self, context: &Context, slot: u32, owner: u32) {
+        self.context.set(context);
+        self.base.set(context.map.base());
+        self.units.set(context.map.unit_table());
+        self.lives.set(context.map.live_table());
+        self.slot.set(slot);
+        self.next_free.set(NONE);
+        self.limit.set(0);
+        self.guarantee.set(0);
+        self.handler.set(None);
+        self.handler_user.set(core::ptr::null_mut());
+        self.user_data.set(core::ptr::null_mut());
+        self.name.set([0; NAME_SIZE]);
+        self.begin(context, owner);
+        self.magic.set(self.expected_magic());
+        self.seal();
+    }
+
+    /// The state of a client that holds nothing and remembers nothing.
+    fn begin(&self, context: &Context, owner: u32) {
+        self.owner.set(owner);
+        self.granules.set(0);
+        self.held.set(0);
+        self.peak.set(0);
+        self.last_status.store(0, Relaxed);
+        self.failed_count.set(0);
+        self.largest_failed.set(0);
+        for list in &self.lists {
+            list.set(NONE);
+        }
+        for slab in self.slabs.iter().take(context.sizes.count()) {
+            slab.set(NONE);
+        }
+        self.quarantine.reset();
+        self.forget_caches(context);
+        self.open(context);
+    }
+
+    /// Opens the fast path, if this kind of context has one.
+    pub(crate) fn open(&self, context: &Context) {
+        const SLOW: u32 = flags::SHARED_CLIENTS | flags::ZERO | flags::WIPE | flags::GUARD | flags::QUARANTINE;
+        if context.flags & SLOW != 0 || context.cached_classes == 0 {
+            self.close();
+            return;
+        }
+        let shape = &context.map.shape;
+        let plain = !context.has(flags::PACKED) && shape.granule_shift == 4 && shape.unit_shift == 10 && shape.alignment == 16;
+        if plain {
+            let largest = context.cached_classes as usize - context.sizes.count() - 1;
+            self.fast_sizes.set(1 << (10 + largest));
+            self.fast_granules.set(self.granules.get());
+        } else {
+            self.close();
+        }
+    }
+
+    /// Closes the fast path: every call takes the long way, which asks whether it may.
+    pub(crate) fn close(&self) {
+        // Written only where it is open: a shared client's bounds are read by other threads, and are always 0.
+        if self.fast_sizes.get() != 0 || self.fast_granules.get() != 0 {
+            self.fast_sizes.set(0);
+            self.fast_granules.set(0);
+        }
+    }
+
+    /// Hands everything back to the context and ends the client.
+    pub fn delete(&self) {
+        let context = self.context();
+        self.wipe_held(context);
+        let _ = self.hand_back(context);
+        if self.guarantee.get() != 0 {
+            let _ = context.set_aside(&self.claim(context), 0);
+        }
+        let _lock = context.lock();
+        self.close();
+        self.magic.set(0);
+        self.owner.set(0);
+        self.next_free.set(context.free_slot.get());
+        context.free_slot.set(self.slot.get());
+        context.client_count.store(context.client_count.load(Relaxed) - 1, Relaxed);
+    }
+
+    /// Kills the handle without handing anything back: the whole context ends.
+    pub fn kill(&self) {
+        self.close();
+        self.magic.set(0);
+    }
+
+    /// Frees everything and starts again.
+    pub fn reset(&self) {
+        let context = self.context();
+        self.wipe_held(context);
+        let _ = self.hand_back(context);
+        let life = {
+            let _lock = context.lock();
+            context.new_life(|mark| {
+                for slot in 0..context.slots_used.load(Relaxed) {
+                    if let Some(client) = Client::in_slot(context, slot) {
+                        mark(client.owner.get() >> 8);
+                    }
+                }
+            })
+        };
+        self.begin(context, life << 8);
+    }
+
+    /// Gives all blocks back; the cost is that of the blocks.
+    fn hand_back(&self, context: &Context) -> usize {
+        let claim = self.claim(context);
+        let mut given = 0;
+        for list in &self.lists {
+            given += context.give_list(list.replace(NONE));
+        }
+        if given > 0 {
+            context.account_list(given, &claim);
+        }
+        self.held.set(0);
+        given
+    }
+
+    fn wipe_held(&self, context: &Context) {
+        if !context.has(flags::WIPE) {
+            return;
+        }
+        let shift = context.map.shape.block_shift;
+        for list in &self.lists {
+            let mut block = list.get();
+            while block != NONE {
+                let record = context.map.record(block as usize);
+                let blocks = if record.owner.load(Relaxed) & 0xff == kind::HEAD { record.run.load(Relaxed) } else { 1 };
+                context.map.wipe((block as usize) << shift, (blocks as usize) << shift);
+                block = record.next.load(Relaxed);
+            }
+        }
+    }
+
+    // ---- what the context's supply of blocks has to know ----
+
+    pub(crate) fn claim(&self, context: &Context) -> Claim {
+        let shift = context.map.shape.block_shift;
+        let blocks = |bytes: usize| (bytes >> shift) + (bytes & ((1 << shift) - 1) != 0) as usize;
+        let limit = self.limit.get();
+        Claim {
+            owner: self.owner.get(),
+            slot: self.slot.get(),
+            held: self.held.get() as usize,
+            limit: if limit == 0 { usize::MAX } else { blocks(limit) },
+            guarantee: blocks(self.guarantee.get()),
+        }
+    }
+
+    pub(crate) fn now_holds(&self, held: usize) {
+        self.held.set(held as u32);
+        if held as u32 > self.peak.get() {
+            self.peak.set(held as u32);
+        }
+    }
+
+    /// Granules up to the end of `block` may be this client's from now on.
+    pub(crate) fn reaches(&self, context: &Context, block: usize) {
+        let shape = &context.map.shape;
+        let granules = (block + 1) << (shape.block_shift - shape.granule_shift);
+        if granules > self.granules.get() {
+            self.granules.set(granules);
+            if self.fast_sizes.get() != 0 {
+                self.fast_granules.set(granules);
+            }
+        }
+    }
+
+    // ---- what a call may do, and what it answers ----
+
+    /// May this thread not change the client now?
+    pub fn is_busy(&self) -> bool {
+        self.context().busy(self.address())
+    }
+
+    /// May the client be deleted or reset now?
+    pub fn may_end(&self) -> bool {
+        let context = self.context();
+        !context.busy(self.address()) && !context.in_out_of_memory(self.address())
+    }
+
+    pub fn refuse_busy(&self) -> i32 {
+        self.set_last_status(Status::Busy);
+        Status::Busy.code()
+    }
+
+    /// Tells of a bad parameter.
+    pub fn invalid(&self) {
+        self.misuse(self.context(), Status::Invalid, 0, None);
+    }
+
+    /// A result as a status code; a failure is noted, and told if it is misuse.
+    pub fn answer(&self, result: Result<(), Status>) -> i32 {
+        match result {
+            Ok(()) => 0,
+            Err(status) => {
+                if status.is_misuse() {
+                    self.misuse(self.context(), status, 0, None);
+                } else {
+                    self.set_last_status(status);
+                }
+                status.code()
+            }
+        }
+    }
+
+    // ---- small things ----
+
+    pub fn held_size(&self) -> usize {
+        (self.held.get() as usize) << self.context().map.shape.block_shift
+    }
+
+    pub fn peak_held_size(&self) -> usize {
+        (self.peak.get() as usize) << self.context().map.shape.block_shift
+    }
+
+    pub fn limit(&self) -> usize {
+        self.limit.get()
+    }
+
+    pub fn guarantee(&self) -> usize {
+        self.guarantee.get()
+    }
+
+    pub fn slot(&self) -> u32 {
+        self.slot.get()
+    }
+
+    pub fn last_status(&self) -> i32 {
+        self.last_status.load(Relaxed)
+    }
+
+    pub fn set_last_status(&self, status: Status) {
+        self.last_status.store(status.code(), Relaxed);
+    }
+
+    pub fn user_data(&self) -> *mut c_void {
+        self.user_data.get()
+    }
+
+    pub fn set_user_data(&self, data: *mut c_void) {
+        self.user_data.set(data);
+        self.seal();
+    }
+
+    /// Copies a name, cut to 31 bytes where a character of UTF-8 ends.
+    pub fn set_name(&self, name: &[u8]) {
+        let mut kept = [0u8; NAME_SIZE];
+        let mut length = name.len().min(NAME_SIZE - 1);
+        let continues = |at: usize| name.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
+        if length < name.len() && continues(length) {
+            // At most three bytes of a character can lie before the cut; anything else is no UTF-8 and is cut as it is.
+            let mut back = length;
+            while back > length.saturating_sub(3) && continues(back) {
+                back -= 1;
+            }
+            if !continues(back) {
+                length = back;
+            }
+        }
+        for (to, from) in kept.iter_mut().zip(name.iter().take(length)) {
+            *to = *from;
+        }
+        self.name.set(kept);
+        self.seal();
+    }
+
+    /// The name's first byte; a zero byte follows the last.
+    pub fn name_pointer(&self) -> *const u8 {
+        self.name.as_ptr().cast()
+    }
+
+    pub fn name_bytes(&self) -> [u8; NAME_SIZE] {
+        self.name.get()
+    }
+
+    /// Renews the checksum after a setter.
+    pub(crate) fn seal(&self) {
+        self.checksum.set(self.expected_checksum());
+    }
+
+    pub fn checksum_matches(&self) -> bool {
+        self.checksum.get() == self.expected_checksum()
+    }
+
+    fn expected_checksum(&self) -> u32 {
+        let mut hash = mix(self.limit.get() as u64, self.guarantee.get() as u64);
+        hash = mix(hash, self.handler.get().map_or(0, |f| f as usize) as u64);
+        hash = mix(hash, self.handler_user.get().addr() as u64);
+        hash = mix(hash, self.user_data.get().addr() as u64);
+        hash = mix(hash, self.context.get().addr() as u64);
+        hash = mix(hash, self.base.get().addr() as u64);
+        hash = mix(hash, self.units.get().addr() as u64);
+        hash = mix(hash, self.lives.get().addr() as u64);
+        hash = mix(hash, (self.owner.get() as u64) << 32 | self.slot.get() as u64);
+        for chunk in self.name.get().chunks(8) {
+            hash = mix(hash, chunk.iter().fold(0, |word, &byte| word << 8 | byte as u64));
+        }
+        (hash ^ (hash >> 32)) as u32
+    }
+}
+
+/// The visible part of a name.
+pub fn visible(name: &[u8; NAME_SIZE]) -> &[u8] {
+    let length = name.iter().position(|&byte| byte == 0).unwrap_or(NAME_SIZE);
+    name.get(..length).unwrap_or(&[])
+}

@@ -1,0 +1,214 @@
+//! The blocks in a client's hands, and runs of units out of their buddies.
+//!
+//! Each block is in one list: by the order of its largest free run, or "full", or "heads of runs of blocks". A
+//! request looks at the lists from its own order up, so it finds the fullest kind of block that can serve it, and a
+//! block that is empty is used last. Blocks of more than 2^11 units have several low orders in one list.
+//!
+//! Cost: as many steps as there are orders, but for taking and giving whole blocks.
+//! Invariants: the list number in a block's record is the list that it is in, and the right one; the number of free
+//! units in the record is the buddy's.
+//! May know: context, memory, buddy.
+
+use super::{Client, FULL_LIST, ORDER_LISTS, code};
+use crate::buddy::Buddy;
+use crate::context::Context;
+use crate::flags;
+use crate::memory::NONE;
+use crate::status::Status;
+use core::sync::atomic::Ordering::Relaxed;
+
+const LIST_SHIFT: u32 = 24;
+const COUNT_MASK: u32 = (1 << LIST_SHIFT) - 1;
+/// Blocks that are looked at in the one list whose blocks may be too small.
+const LOOK: usize = 8;
+
+/// The list of the blocks whose largest free run has `order`.
+pub(crate) fn list_of_order(context: &Context, order: u32) -> usize {
+    let most = context.map.shape.order_max() as usize;
+    (order as usize + (ORDER_LISTS - 1)).saturating_sub(most.max(ORDER_LISTS - 1))
+}
+
+impl Client {
+    pub(crate) fn buddy<'a>(&self, context: &'a Context, block: usize) -> Buddy<'a> {
+        Buddy::new(context.map.node_words(block), context.map.shape.units_per_block())
+    }
+
+    /// The list that holds the empty blocks.
+    pub(crate) fn empty_list(context: &Context) -> usize {
+        list_of_order(context, context.map.shape.order_max())
+    }
+
+    /// A free run of 2^order units; another block if no block has one.
+    pub(super) fn alloc_units(&self, context: &Context, order: u32) -> Result<usize, Status> {
+        let block = match self.find_block(context, order) {
+            Some(block) => block,
+            None => self.take_block(context)?,
+        };
+        let unit = self.buddy(context, block).alloc(order).ok_or(Status::Corrupt)?;
+        self.count_units(context, block, -(1i32 << order));
+        Ok(context.map.first_unit(block) + unit)
+    }
+
+    fn find_block(&self, context: &Context, order: u32) -> Option<usize> {
+        let first = list_of_order(context, order);
+        for (list, head) in self.lists.iter().enumerate().take(ORDER_LISTS).skip(first) {
+            crate::steps::count();
+            let mut block = head.get();
+            if list == 0 && context.map.shape.order_max() as usize >= ORDER_LISTS {
+                // Several orders share this list: not every block in it will do.
+                for _ in 0..LOOK {
+                    if block == NONE || self.buddy(context, block as usize).largest() >= Some(order) {
+                        break;
+                    }
+                    block = context.map.record(block as usize).next.load(Relaxed);
+                }
+                if block != NONE && self.buddy(context, block as usize).largest() < Some(order) {
+                    block = NONE;
+                }
+            }
+            if block != NONE {
+                return Some(block as usize);
+            }
+        }
+        None
+    }
+
+    fn take_block(&self, context: &Context) -> Result<usize, Status> {
+        let block = context.take_block(&self.claim(context))?;
+        self.now_holds(self.held.get() as usize + 1);
+        self.reaches(context, block);
+        self.begin_block(context, block);
+        Ok(block)
+    }
+
+    /// Makes a block that was just taken an empty buddy, in its list.
+    pub(super) fn begin_block(&self, context: &Context, block: usize) {
+        let units = context.map.shape.units_per_block();
+        Buddy::init(context.map.node_words(block), units);
+        let list = Self::empty_list(context);
+        context.map.record(block).state.store((list as u32) << LIST_SHIFT | units as u32, Relaxed);
+        self.link_block(context, block, list);
+    }
+
+    /// Gives a run of units back, whole or not a power of two, and forgets what its first unit word said.
+    pub(super) fn free_units(&self, context: &Context, first: usize, units: usize) {
+        context.map.unit(first).store(self.owner.get() | code::FREE, Relaxed);
+        self.return_units(context, first, first + units);
+    }
+
+    /// Gives the units `first..end` of one block back to its buddy.
+    pub(super) fn return_units(&self, context: &Context, first: usize, end: usize) {
+        let block = context.map.block_of_unit(first);
+        let start = context.map.first_unit(block);
+        self.buddy(context, block).free_range(first - start, end - start);
+        self.count_units(context, block, (end - first) as i32);
+    }
+
+    /// Takes exactly the units `first..end` of one block, if they are free.
+    pub(super) fn take_units(&self, context: &Context, first: usize, end: usize) -> bool {
+        let block = context.map.block_of_unit(first);
+        let start = context.map.first_unit(block);
+        let taken = self.buddy(context, block).take_range(first - start, end - start);
+        if taken {
+            self.count_units(context, block, -((end - first) as i32));
+        }
+        taken
+    }
+
+    /// Notes that a block has more (or fewer) free units now, and puts it into the list where it belongs.
+    fn count_units(&self, context: &Context, block: usize, change: i32) {
+        let record = context.map.record(block);
+        let state = record.state.load(Relaxed);
+        let old = (state >> LIST_SHIFT) as usize;
+        let units = (state & COUNT_MASK).wrapping_add_signed(change) & COUNT_MASK;
+        let new = match self.buddy(context, block).largest() {
+            Some(order) => list_of_order(context, order),
+            None => FULL_LIST,
+        };
+        record.state.store((new as u32) << LIST_SHIFT | units, Relaxed);
+        if new != old {
+            self.unlink_block(context, block, old);
+            self.link_block(context, block, new);
+        }
+    }
+
+    pub(super) fn link_block(&self, context: &Context, block: usize, list: usize) {
+        let Some(head) = self.lists.get(list) else { return };
+        let record = context.map.record(block);
+        record.prev.store(NONE, Relaxed);
+        record.next.store(head.get(), Relaxed);
+        if head.get() != NONE {
+            context.map.record(head.get() as usize).prev.store(block as u32, Relaxed);
+        }
+        head.set(block as u32);
+    }
+
+    pub(super) fn unlink_block(&self, context: &Context, block: usize, list: usize) {
+        let Some(head) = self.lists.get(list) else { return };
+        let record = context.map.record(block);
+        let (prev, next) = (record.prev.load(Relaxed), record.next.load(Relaxed));
+        if prev == NONE {
+            head.set(next);
+        } else {
+            context.map.record(prev as usize).next.store(next, Relaxed);
+        }
+        if next != NONE {
+            context.map.record(next as usize).prev.store(prev, Relaxed);
+        }
+    }
+
+    /// Gives empty blocks back, but for the one that is kept against thrashing. Called when a call has done its work.
+    #[inline]
+    pub(super) fn settle(&self, context: &Context) {
+        let head = self.lists.get(Self::empty_list(context)).map_or(NONE, |head| head.get());
+        if head == NONE {
+            return;
+        }
+        let keep = !context.has(flags::NO_CACHE);
+        if keep && context.map.record(head as usize).next.load(Relaxed) == NONE {
+            return;
+        }
+        self.give_empty_blocks(context, keep as usize);
+    }
+
+    /// Gives all empty blocks back but `keep` of them; says how many went.
+    pub(super) fn give_empty_blocks(&self, context: &Context, keep: usize) -> usize {
+        let list = Self::empty_list(context);
+        let mut given = 0;
+        loop {
+            // The block to go: one that no cache array and no quarantine lies with, if there is such a one.
+            let mut count = 0;
+            let mut victim = NONE;
+            let mut block = self.lists.get(list).map_or(NONE, |head| head.get());
+            while block != NONE {
+                count += 1;
+                let record = context.map.record(block as usize);
+                if !self.quarantine.needs(block)
+                    && (victim == NONE || record.cache_pieces.load(Relaxed) == 0)
+                {
+                    victim = block;
+                }
+                block = record.next.load(Relaxed);
+                if count > keep && victim != NONE && context.map.record(victim as usize).cache_pieces.load(Relaxed) == 0 {
+                    break;
+                }
+            }
+            if victim == NONE || count <= keep {
+                return given;
+            }
+            let victim = victim as usize;
+            // This may empty further blocks; they are in the list when we look again.
+            self.leave_block(context, victim);
+            self.unlink_block(context, victim, list);
+            context.give_blocks(victim, 1, &self.claim(context));
+            self.held.set(self.held.get() - 1);
+            given += 1;
+        }
+    }
+}
+
+/// What a block's record says: its list, and its free units.
+pub(crate) fn state_of(context: &Context, block: usize) -> (usize, usize) {
+    let state = context.map.record(block).state.load(Relaxed);
+    ((state >> LIST_SHIFT) as usize, (state & COUNT_MASK) as usize)
+}

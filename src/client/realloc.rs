@@ -1,0 +1,188 @@
+//! Reallocation: in place whenever the neighbourhood allows, else to a new place.
+//!
+//! In this order: the same cell or run; a run that is cut, or that grows into free units or blocks behind it; a move.
+//! A shrink never fails: where a smaller place can't be had, the allocation stays where it is.
+//! May know: context, find, pages, run, alloc, free, guard.
+
+use super::alloc::Request;
+use super::find::Found;
+use super::{Client, code};
+use crate::context::Context;
+use crate::flags;
+use crate::guard;
+use crate::sizes::Place;
+use crate::status::Status;
+use crate::sys;
+use core::sync::atomic::Ordering::Relaxed;
+
+impl Client {
+    pub fn reallocate(&self, address: usize, size: usize) -> *mut u8 {
+        let context = self.context();
+        let request = Request { size: size.max(1), alignment: 0, zero: false };
+        if address == 0 || context.busy(self.address()) {
+            return self.allocate(request);
+        }
+        let Some((found, old_size)) = self.start_locked(context, address) else {
+            self.wrong_address(context, address);
+            sys::set_errno(sys::EINVAL);
+            return core::ptr::null_mut();
+        };
+        if context.has(flags::GUARD)
+            && let Some(changed) = guard::first_changed(&context.map, found.start, found.usable)
+        {
+            self.misuse(context, Status::Overrun, context.map.address_of(changed).addr(), Some((found, old_size)));
+        }
+        let place = Self::place(context, request.size, 0);
+        if let Some(place) = place {
+            let done = {
+                let _lock = self.lock_shared(context);
+                self.in_place(context, &found, old_size, place, request.size)
+            };
+            if done {
+                return context.map.address_of(found.start);
+            }
+        }
+        self.move_to(context, &found, old_size, place, &request)
+    }
+
+    fn start_locked(&self, context: &Context, address: usize) -> Option<(Found, usize)> {
+        let _lock = self.lock_shared(context);
+        self.find_start(address)
+    }
+
+    /// Changes the size without moving, if that can be done; ZERO, GUARD and WIPE are seen to.
+    fn in_place(&self, context: &Context, found: &Found, old_size: usize, place: Place, size: usize) -> bool {
+        let map = &context.map;
+        let usable = context.sizes.usable(place);
+        let shift = map.shape.unit_shift;
+        let first = found.start >> shift;
+        if usable < found.usable && context.has(flags::WIPE) && !matches!(place, Place::Slab(_)) {
+            let cut = matches!((found.code, place), (code::HEAD, Place::Blocks { .. }) | (_, Place::Units { .. }));
+            if cut && found.code as usize >= context.sizes.count() {
+                map.wipe(found.start + usable, found.usable - usable);
+            }
+        }
+        let fits = match place {
+            Place::Slab(class) => found.code as usize == class,
+            Place::Units { units, order } if found.code == code::RUN => {
+                let old = found.usable >> shift;
+                let done = if units <= old {
+                    if units < old {
+                        self.return_units(context, first + units, first + old);
+                    }
+                    true
+                } else {
+                    // The head of a run is found by its alignment, so a run must be aligned to its length.
+                    first & ((1 << order) - 1) == 0 && self.take_units(context, first + old, first + units)
+                };
+                if done {
+                    map.slab(first).free.store(units as u64, Relaxed);
+                }
+                done
+            }
+            Place::Units { units, order }
+                if found.code < code::RUN && found.code as usize >= context.sizes.count() =>
+            {
+                let old = found.usable >> shift;
+                let done = if units <= old {
+                    if units < old {
+                        self.return_units(context, first + units, first + old);
+                    }
+                    true
+                } else {
+                    first & (units - 1) == 0 && self.take_units(context, first + old, first + units)
+                };
+                if done {
+                    let class = context.sizes.count() as u32 + order;
+                    map.unit(first).store(self.owner.get() | class, Relaxed);
+                }
+                done
+            }
+            Place::Blocks { blocks, units } if found.code == code::HEAD => {
+                self.resize_run(context, found.start >> map.shape.block_shift, blocks, units)
+            }
+            _ => false,
+        };
+        if fits {
+            if usable < found.usable {
+                context.made_progress();
+                self.settle(context);
+            }
+            self.dress(context, found.start, usable, old_size, size);
+        }
+        fits
+    }
+
+    /// After a change of size: what is new is zero (ZERO), what is no longer used is too (WIPE), the red zone is drawn.
+    fn dress(&self, context: &Context, start: usize, usable: usize, old_size: usize, size: usize) {
+        let map = &context.map;
+        let new_size = if context.has(flags::GUARD) { size } else { usable };
+        if context.has(flags::ZERO) && new_size > old_size {
+            map.fill(start + old_size, new_size - old_size, 0);
+        }
+        if context.has(flags::WIPE) && context.has(flags::GUARD) && new_size < old_size {
+            map.wipe(start + new_size, usable.min(old_size) - new_size);
+        }
+        if context.has(flags::GUARD) {
+            guard::draw(map, start, usable, size);
+        }
+    }
+
+    /// Moves, if it has to and can; stays, if it need not move.
+    fn move_to(
+        &self,
+        context: &Context,
+        found: &Found,
+        old_size: usize,
+        place: Option<Place>,
+        request: &Request,
+    ) -> *mut u8 {
+        let room = if context.has(flags::GUARD) { found.usable - guard::RED_ZONE } else { found.usable };
+        let stays = request.size <= room;
+        let usable = place.map_or(usize::MAX, |place| context.sizes.usable(place));
+        let new = if stays {
+            // Moving pays where it gives a quarter of the memory back.
+            let worth = usable <= found.usable / 4 * 3;
+            match place {
+                Some(place) if worth => self.attempt_quietly(context, place, request),
+                _ => None,
+            }
+        } else {
+            let address = self.allocate(*request);
+            if address.is_null() {
+                return address;
+            }
+            context.map.offset_of(address.addr())
+        };
+        let Some(new) = new else {
+            let _lock = self.lock_shared(context);
+            return self.stay(context, found, old_size, place, request.size);
+        };
+        context.map.copy(found.start, new, old_size.min(request.size));
+        self.free_moved(context, found);
+        context.map.address_of(new)
+    }
+
+    /// A shrink tries for a smaller place, but asks nobody and gives nothing up for it.
+    fn attempt_quietly(&self, context: &Context, place: Place, request: &Request) -> Option<usize> {
+        let _lock = self.lock_shared(context);
+        self.attempt(context, place, request).ok()
+    }
+
+    /// Stays in a place that is larger than need be, cut as far as it can be.
+    fn stay(&self, context: &Context, found: &Found, old_size: usize, place: Option<Place>, size: usize) -> *mut u8 {
+        let mut usable = found.usable;
+        let map = &context.map;
+        if found.code == code::HEAD && !matches!(place, Some(Place::Blocks { .. })) && usable > map.shape.block_size() {
+            if context.has(flags::WIPE) {
+                map.wipe(found.start + map.shape.block_size(), usable - map.shape.block_size());
+            }
+            self.resize_run(context, found.start >> map.shape.block_shift, 1, 0);
+            usable = map.shape.block_size();
+            context.made_progress();
+            self.settle(context);
+        }
+        self.dress(context, found.start, usable, old_size, size);
+        map.address_of(found.start)
+    }
+}

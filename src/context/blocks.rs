@@ -1,0 +1,303 @@
+//! The supply of blocks: who takes how many, and which.
+//!
+//! ```text
+//!   block 0          watermark               top           N
+//!   | used and free, in `free` if free | never used | slots |
+//! ```
+//!
+//! Blocks below the watermark have been used; which of them are free is in the bit set `free`. From the watermark
+//! to `top` no block was ever touched, nor its records: given memory is garbage, and this is how none of it is
+//! believed. From `top` on blocks hold client slots, for ever. Clients take the lowest free block, so that while
+//! nobody holds anything all free blocks are neighbours.
+//!
+//! Invariants: free blocks = bits in `free` + (top - watermark); `set_aside` = sum over clients of what their
+//! guarantee promises beyond what they hold, and never more than the free blocks.
+//! Cost: single blocks a few reads; runs one step for every 64 blocks below the watermark.
+//! May know: bitmap, memory, sys, lock.
+
+use super::Context;
+use crate::bitmap::BitSet;
+use crate::memory::{NONE, kind};
+use crate::status::Status;
+use core::sync::atomic::Ordering::Relaxed;
+
+/// What a client may take, and who it is: the part of its state that the supply has to know.
+#[derive(Clone, Copy)]
+pub struct Claim {
+    /// life << 8
+    pub owner: u32,
+    pub slot: u32,
+    /// Blocks that it holds.
+    pub held: usize,
+    /// Most blocks that it may hold.
+    pub limit: usize,
+    /// Blocks that are set aside for it, those held included.
+    pub guarantee: usize,
+}
+
+impl Claim {
+    fn unheld_guarantee(&self, held: usize) -> usize {
+        self.guarantee.saturating_sub(held)
+    }
+}
+
+impl Context {
+    pub(crate) fn free_set(&self) -> BitSet<'_> {
+        BitSet::new(self.map.free_words(), self.map.blocks)
+    }
+
+    /// Blocks that no client holds and no slots fill, those set aside included.
+    pub fn unheld_blocks(&self) -> usize {
+        self.free_blocks.load(Relaxed)
+    }
+
+    /// How many blocks a client with this claim could take, if they were in the right places.
+    pub fn allowance(&self, claim: &Claim) -> Result<usize, Status> {
+        if claim.held >= claim.limit { Err(Status::Limit) } else { Ok(self.allowance_after(claim, 0)) }
+    }
+
+    /// The same if `more` further blocks were free, for a claim that no longer holds them.
+    pub fn allowance_after(&self, claim: &Claim, more: usize) -> usize {
+        let before = claim.unheld_guarantee(claim.held + more);
+        let others = self.set_aside.load(Relaxed).saturating_sub(before);
+        let free = self.free_blocks.load(Relaxed) + more;
+        free.saturating_sub(others).min(claim.limit.saturating_sub(claim.held))
+    }
+
+    /// Takes one block and makes its records those of an empty buddy block. The context's lock is not held.
+    pub fn take_block(&self, claim: &Claim) -> Result<usize, Status> {
+        let _lock = self.lock();
+        if self.allowance(claim)? == 0 {
+            return Err(Status::NoMemory);
+        }
+        let watermark = self.watermark.load(Relaxed);
+        let free = self.free_set();
+        let block = match free.next(0) {
+            Some(block) => {
+                free.clear(block);
+                block
+            }
+            None if watermark < self.top.load(Relaxed) => {
+                self.open_block(watermark);
+                watermark
+            }
+            None => return Err(Status::NoMemory),
+        };
+        self.map.clear_block_words(block);
+        self.hand_out(block, 1, kind::BUDDY, claim);
+        Ok(block)
+    }
+
+    /// Takes `count` neighbouring blocks, the first place by address.
+    pub fn take_run(&self, count: usize, claim: &Claim) -> Result<usize, Status> {
+        let _lock = self.lock();
+        if claim.held.checked_add(count).is_none_or(|held| held > claim.limit) {
+            return Err(Status::Limit);
+        }
+        if self.allowance(claim)? < count {
+            return Err(Status::NoMemory);
+        }
+        let watermark = self.watermark.load(Relaxed);
+        let beyond = self.top.load(Relaxed) - watermark;
+        let first = self.free_set().find_run(count, watermark, beyond, || crate::steps::count()).ok_or(Status::NoMemory)?;
+        self.take_range(first, count, claim);
+        Ok(first)
+    }
+
+    /// Takes exactly the blocks `first..first + count`, to make the run before them longer.
+    pub fn take_behind(&self, first: usize, count: usize, claim: &Claim) -> Result<(), Status> {
+        let _lock = self.lock();
+        if claim.held.checked_add(count).is_none_or(|held| held > claim.limit) {
+            return Err(Status::Limit);
+        }
+        if first.saturating_add(count) > self.top.load(Relaxed) || self.allowance(claim)? < count {
+            return Err(Status::NoMemory);
+        }
+        let watermark = self.watermark.load(Relaxed);
+        let free = self.free_set();
+        if (first..(first + count).min(watermark)).any(|block| !free.get(block)) {
+            return Err(Status::NoMemory);
+        }
+        self.take_range(first, count, claim);
+        Ok(())
+    }
+
+    fn take_range(&self, first: usize, count: usize, claim: &Claim) {
+        let free = self.free_set();
+        let watermark = self.watermark.load(Relaxed);
+        for block in first..first + count {
+            if block < watermark {
+                free.clear(block);
+            } else {
+                self.open_block(block);
+            }
+        }
+        self.hand_out(first, count, kind::BODY, claim);
+    }
+
+    /// Moves the watermark over a block that was never used: from here on its records are believed.
+    fn open_block(&self, block: usize) {
+        self.map.clear_block_words(block);
+        let record = self.map.record(block);
+        record.owner.store(0, Relaxed);
+        record.cache_pieces.store(0, Relaxed);
+        record.state.store(0, Relaxed);
+        // Release: whoever sees the new watermark sees records that mean something.
+        self.watermark.store(block + 1, core::sync::atomic::Ordering::Release);
+    }
+
+    fn hand_out(&self, first: usize, count: usize, what: u32, claim: &Claim) {
+        for block in first..first + count {
+            let record = self.map.record(block);
+            record.slot.store(claim.slot, Relaxed);
+            record.next.store(NONE, Relaxed);
+            record.prev.store(NONE, Relaxed);
+            record.run.store(NONE, Relaxed);
+            record.tail.store(0, Relaxed);
+            record.state.store(0, Relaxed);
+            record.cache_pieces.store(0, Relaxed);
+            record.owner.store(claim.owner | what, Relaxed);
+        }
+        let promised = claim.unheld_guarantee(claim.held) - claim.unheld_guarantee(claim.held + count);
+        self.set_aside.store(self.set_aside.load(Relaxed) - promised, Relaxed);
+        self.free_blocks.store(self.free_blocks.load(Relaxed) - count, Relaxed);
+        let held = self.held_blocks.load(Relaxed) + count;
+        self.held_blocks.store(held, Relaxed);
+        if held > self.peak_blocks.load(Relaxed) {
+            self.peak_blocks.store(held, Relaxed);
+        }
+    }
+
+    /// Takes blocks back; `claim.held` still counts them.
+    pub fn give_blocks(&self, first: usize, count: usize, claim: &Claim) {
+        let _lock = self.lock();
+        for block in first..first + count {
+            self.free_one(block);
+        }
+        self.account_given(count, claim);
+    }
+
+    /// Takes a whole list of blocks back and says how many they were.
+    pub fn give_list(&self, head: u32) -> usize {
+        let _lock = self.lock();
+        let mut given = 0;
+        let mut block = head;
+        while block != NONE {
+            let record = self.map.record(block as usize);
+            let next = record.next.load(Relaxed);
+            if record.owner.load(Relaxed) & 0xff == kind::HEAD {
+                for body in 1..record.run.load(Relaxed) {
+                    self.free_one((block + body) as usize);
+                    given += 1;
+                }
+            }
+            self.free_one(block as usize);
+            given += 1;
+            block = next;
+        }
+        given
+    }
+
+    /// The other half of `give_list`.
+    pub fn account_list(&self, count: usize, claim: &Claim) {
+        let _lock = self.lock();
+        self.account_given(count, claim);
+    }
+
+    #[inline]
+    fn free_one(&self, block: usize) {
+        self.map.record(block).owner.store(0, Relaxed);
+        self.free_set().set(block);
+    }
+
+    fn account_given(&self, count: usize, claim: &Claim) {
+        let promised = claim.unheld_guarantee(claim.held - count) - claim.unheld_guarantee(claim.held);
+        self.set_aside.store(self.set_aside.load(Relaxed) + promised, Relaxed);
+        self.free_blocks.store(self.free_blocks.load(Relaxed) + count, Relaxed);
+        self.held_blocks.store(self.held_blocks.load(Relaxed) - count, Relaxed);
+        self.unreleased.set(self.unreleased.get() + count);
+        self.progress.fetch_add(1, Relaxed);
+        if self.flags & crate::flags::RELEASE != 0 && self.unreleased.get() > self.release_threshold() {
+            self.release_free();
+        }
+    }
+
+    /// Free blocks that keep their pages: an eighth of what is in use, and at least 256 KiB, so that a client
+    /// that lives at a block's edge does not go to the system each time.
+    fn release_threshold(&self) -> usize {
+        (self.held_blocks.load(Relaxed) / 8).max((256 << 10) >> self.map.shape.block_shift)
+    }
+
+    /// RELEASE: gives the pages of all free blocks below the watermark back. The lock is held.
+    fn release_free(&self) {
+        let free = self.free_set();
+        let mut from = 0;
+        while let Some(first) = free.next(from) {
+            let mut end = first + 1;
+            while free.get(end) {
+                end += 1;
+            }
+            self.map.release(first << self.map.shape.block_shift, (end - first) << self.map.shape.block_shift);
+            from = end;
+        }
+        self.unreleased.set(0);
+    }
+
+    /// Does at once what the threshold puts off.
+    pub fn release_now(&self) {
+        if self.flags & crate::flags::RELEASE != 0 {
+            let _lock = self.lock();
+            self.release_free();
+        }
+    }
+
+    /// Sets a guarantee of `blocks` aside in place of the old one.
+    pub fn set_aside(&self, claim: &Claim, blocks: usize) -> Result<(), Status> {
+        let _lock = self.lock();
+        let old = claim.unheld_guarantee(claim.held);
+        let new = blocks.saturating_sub(claim.held);
+        let others = self.set_aside.load(Relaxed) - old;
+        if new > self.free_blocks.load(Relaxed).saturating_sub(others) {
+            return Err(Status::NoMemory);
+        }
+        self.set_aside.store(others + new, Relaxed);
+        self.progress.fetch_add((new < old) as usize, Relaxed);
+        Ok(())
+    }
+
+    /// One block for client slots, below those that hold slots already. The lock is held.
+    pub(super) fn take_slot_block(&self) -> bool {
+        let top = self.top.load(Relaxed);
+        if top == 0 || self.free_blocks.load(Relaxed) <= self.set_aside.load(Relaxed) {
+            return false;
+        }
+        let block = top - 1;
+        if block < self.watermark.load(Relaxed) {
+            let free = self.free_set();
+            if !free.get(block) {
+                return false;
+            }
+            free.clear(block);
+            self.watermark.store(block, Relaxed);
+        }
+        self.top.store(block, Relaxed);
+        self.free_blocks.store(self.free_blocks.load(Relaxed) - 1, Relaxed);
+        true
+    }
+
+    /// The longest run of free blocks, those counted in for which `also` says yes, none above `most`.
+    pub fn longest_run(&self, most: usize, also: impl Fn(usize) -> bool) -> usize {
+        let watermark = self.watermark.load(Relaxed);
+        let free = self.free_set();
+        let (mut best, mut run) = (0, 0);
+        for block in 0..watermark {
+            if free.get(block) || also(block) {
+                run += 1;
+                best = best.max(run);
+            } else {
+                run = 0;
+            }
+        }
+        best.max(run + self.top.load(Relaxed) - watermark).min(most)
+    }
+}

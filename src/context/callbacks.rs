@@ -1,0 +1,127 @@
+//! Who is inside a callback, so that what it may not do is answered with BUSY.
+//!
+//! Each call into the host puts a node on its own stack into the context's list while it lasts. A node counts for
+//! the thread that made it only: another thread's calls are never refused because of it. No lock is held while the
+//! host's function runs, so callbacks nest as deep as they like.
+//!
+//! Invariants: a node is in the list exactly while its call lasts; nodes of one thread leave in the reverse order.
+//! May know: lock, sys (who a thread is).
+
+use super::Context;
+use crate::sys;
+use core::cell::Cell;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// May ask, but not change: walks, dumps, the error handler on the client concerned.
+    Ask,
+    /// The error handler: as Ask, and no error is reported while it runs.
+    Error,
+    /// The out-of-memory handler: may free, but not delete or reset its own client.
+    OutOfMemory,
+}
+
+pub struct Node {
+    thread: usize,
+    kind: Kind,
+    /// Address of the client concerned; 0: all clients.
+    client: usize,
+    next: Cell<*mut Node>,
+}
+
+impl Context {
+    /// Runs `call` as a callback about `client` (an address; 0 for all of the context).
+    pub fn in_callback<T>(&self, kind: Kind, client: usize, call: impl FnOnce() -> T) -> T {
+        let mut node =
+            Node { thread: sys::thread_id(), kind, client, next: Cell::new(core::ptr::null_mut()) };
+        let this: *mut Node = &raw mut node;
+        {
+            let _lock = self.lock();
+            // SAFETY: the node lives until the end of this function, which takes it out of the list again.
+            unsafe { (*this).next.set(self.callbacks.load(Relaxed)) };
+            self.callbacks.store(this, Relaxed);
+        }
+        let result = call();
+        let _lock = self.lock();
+        let mut at = self.callbacks.load(Relaxed);
+        if at == this {
+            // SAFETY: our own node.
+            self.callbacks.store(unsafe { (*this).next.get() }, Relaxed);
+            return result;
+        }
+        // Another thread entered after us and is still inside.
+        while !at.is_null() {
+            // SAFETY: nodes in the list belong to calls that have not ended, and leave it under this lock.
+            let node = unsafe { &*at };
+            if node.next.get() == this {
+                // SAFETY: our own node.
+                node.next.set(unsafe { (*this).next.get() });
+                break;
+            }
+            at = node.next.get();
+        }
+        result
+    }
+
+    /// Is this thread inside a callback for which `which` says yes?
+    #[inline]
+    fn inside(&self, which: impl Fn(&Node) -> bool) -> bool {
+        !self.callbacks.load(Acquire).is_null() && self.inside_slow(&which)
+    }
+
+    #[cold]
+    fn inside_slow(&self, which: &dyn Fn(&Node) -> bool) -> bool {
+        let _lock = self.lock();
+        let thread = sys::thread_id();
+        let mut at = self.callbacks.load(Relaxed);
+        while !at.is_null() {
+            // SAFETY: as in `in_callback`: nodes leave the list under this lock before they end.
+            let node = unsafe { &*at };
+            if node.thread == thread && which(node) {
+                return true;
+            }
+            at = node.next.get();
+        }
+        false
+    }
+
+    /// May this thread not change `client` now?
+    #[inline]
+    pub fn busy(&self, client: usize) -> bool {
+        self.inside(|node| node.kind != Kind::OutOfMemory && (node.client == client || node.client == 0))
+    }
+
+    /// May this thread not create clients now? (A context-wide callback is running.)
+    pub fn busy_as_whole(&self) -> bool {
+        self.inside(|node| node.kind != Kind::OutOfMemory && node.client == 0)
+    }
+
+    /// Is this thread inside any callback that may only ask?
+    pub fn asking(&self) -> bool {
+        self.inside(|node| node.kind != Kind::OutOfMemory)
+    }
+
+    /// Is this thread inside any callback at all?
+    pub fn in_any_callback(&self) -> bool {
+        self.inside(|_| true)
+    }
+
+    /// Is this thread inside the out-of-memory handler of `client`?
+    #[inline]
+    pub fn in_out_of_memory(&self, client: usize) -> bool {
+        self.inside(|node| node.kind == Kind::OutOfMemory && node.client == client)
+    }
+
+    /// Is a callback running for which the fast path of `client` has to stay closed?
+    pub fn concerned(&self, client: usize) -> bool {
+        let alone = !self.has(crate::flags::THREADS);
+        self.inside(|node| {
+            node.client == client || node.client == 0 || (alone && node.kind == Kind::OutOfMemory)
+        })
+    }
+
+    pub fn in_error_handler(&self) -> bool {
+        self.inside(|node| node.kind == Kind::Error)
+    }
+}

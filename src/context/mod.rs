@@ -1,0 +1,294 @@
+//! One memory block under management: its header, its blocks, its client slots, its lock, its callbacks.
+//!
+//! The header lies at the beginning of the block and is what `vmma_context_t` points to. It knows blocks, slots and
+//! lives, but not what a client does with them: clients are a layer above.
+//!
+//! Invariants: what `Fixed` holds never changes after creation and is covered by a checksum. Counters and lists
+//! change under the lock (taken with THREADS only); those that getters read are atomics.
+//! May know: layout, memory, sizes, bitmap, sys.
+
+pub mod blocks;
+pub mod callbacks;
+pub mod lock;
+pub mod report;
+pub mod slots;
+
+use crate::flags;
+use crate::layout::{Error, Extras, Layout, TABLE_ALIGN};
+use crate::memory::Map;
+use crate::sizes::Sizes;
+use crate::sys;
+use core::cell::Cell;
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use lock::{Guard, Lock};
+
+/// A cache entry from this value on is a mark, not a granule: FULL above the last place, EMPTY below the first.
+/// The low 15 bits are the capacity of the cache.
+pub const MARK: u32 = 0xffff_0000;
+pub const FULL_BIT: u32 = 0x8000;
+
+const MAGIC: u64 = 0x766d_6d61_2d30_2e35;
+
+#[repr(C, align(64))]
+pub struct Context {
+    magic: AtomicU64,
+    /// Over everything from `map` to `flags`.
+    checksum: Cell<u64>,
+    pub map: Map,
+    pub sizes: Sizes,
+    pub flags: u32,
+    /// Most cached classes; 0 without caches.
+    pub cached_classes: u32,
+    /// The library mapped the memory itself.
+    mapped: bool,
+    lock: Lock,
+    /// See blocks.rs for these.
+    pub(crate) watermark: AtomicUsize,
+    pub(crate) top: AtomicUsize,
+    pub(crate) free_blocks: AtomicUsize,
+    pub(crate) set_aside: AtomicUsize,
+    pub(crate) held_blocks: AtomicUsize,
+    pub(crate) peak_blocks: AtomicUsize,
+    /// RELEASE: free blocks whose pages may still be there.
+    unreleased: Cell<usize>,
+    /// Counts whatever may let a failed allocation succeed.
+    progress: AtomicUsize,
+    /// See slots.rs for these.
+    pub(crate) client_count: AtomicUsize,
+    pub(crate) slots_used: AtomicU32,
+    pub(crate) free_slot: Cell<u32>,
+    pub(crate) next_life: Cell<u32>,
+    pub(crate) life_limit: Cell<u32>,
+    /// See callbacks.rs and report.rs for these.
+    callbacks: AtomicPtr<callbacks::Node>,
+    error_handler: Cell<Option<report::ErrorFn>>,
+    error_user: Cell<*mut c_void>,
+    /// Over the error handler and its user pointer.
+    handler_checksum: Cell<u64>,
+}
+
+/// The sizes that `vmma_get_required_size` and creation have to agree on.
+pub const HEADER_SIZE: usize = size_of::<Context>();
+
+/// What of the flags decides about the layout.
+pub fn extras(accepted: u32) -> Extras {
+    Extras {
+        caches: accepted & flags::NO_CACHE == 0,
+        quarantine: accepted & flags::QUARANTINE != 0,
+        slack: accepted & flags::GUARD != 0,
+    }
+}
+
+/// Mixes a value into a checksum (the finalizer of splitmix64, so that every bit reaches every bit).
+pub fn mix(hash: u64, value: u64) -> u64 {
+    let mut x = (hash ^ value).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+impl Context {
+    /// Makes a context in `size` bytes at `memory`, or in memory of its own if that is NULL.
+    ///
+    /// # Safety
+    /// `memory` is NULL or points to `size` bytes that are the context's alone until it is deleted.
+    pub unsafe fn create(
+        memory: *mut u8,
+        size: usize,
+        alignment: usize,
+        block_size: usize,
+        flags: u32,
+    ) -> Result<*mut Context, Error> {
+        let accepted = flags::accepted(flags);
+        let plan = |at: usize| Layout::new(at, size, alignment, block_size, extras(accepted), HEADER_SIZE);
+        let mapped = memory.is_null();
+        if mapped {
+            // Parameters are judged before the system is asked for memory: a page is a good enough address for that.
+            match plan(1 << 16) {
+                Err(Error::TooSmall) if size > 0 => {}
+                Err(error) => return Err(error),
+                Ok(_) => {}
+            }
+        }
+        let memory = if mapped { sys::map(size) } else { memory };
+        if memory.is_null() {
+            return Err(Error::TooSmall);
+        }
+        let layout = match plan(memory.addr()) {
+            Ok(layout) => layout,
+            Err(error) => {
+                if mapped {
+                    // SAFETY: mapped above, and nobody has seen it.
+                    unsafe { sys::unmap(memory, size) };
+                }
+                return Err(error);
+            }
+        };
+        let header: *mut Context = memory.wrapping_add(layout.origin - memory.addr()).cast();
+        // SAFETY: the layout put the header inside the memory, 64-aligned; the caller gives us that memory.
+        unsafe {
+            header.cast::<u8>().write_bytes(0, layout.tables.blocks);
+            header.write(Context::new(Map::new(memory, size, &layout), accepted, mapped));
+            let context = &*header;
+            context.prepare();
+        }
+        Ok(header)
+    }
+
+    fn new(map: Map, accepted: u32, mapped: bool) -> Context {
+        let shape = map.shape;
+        let packed = accepted & flags::PACKED != 0;
+        let sizes = Sizes::new(shape.alignment, shape.block_shift, packed);
+        let blocks = map.blocks;
+        let caches = accepted & (flags::NO_CACHE | flags::QUARANTINE) == 0 && shape.cacheable(blocks) && shape.cache_entries > 0;
+        let cached = if !caches {
+            0
+        } else if packed {
+            sizes.count().min(28)
+        } else {
+            // Slabs, and runs up to half a block.
+            (sizes.count() + shape.order_max() as usize).min(sizes.count() + 6).min(14)
+        };
+        Context {
+            magic: AtomicU64::new(0),
+            checksum: Cell::new(0),
+            map,
+            sizes,
+            flags: accepted,
+            cached_classes: cached as u32,
+            mapped,
+            lock: Lock::new(),
+            watermark: AtomicUsize::new(0),
+            top: AtomicUsize::new(blocks),
+            free_blocks: AtomicUsize::new(blocks),
+            set_aside: AtomicUsize::new(0),
+            held_blocks: AtomicUsize::new(0),
+            peak_blocks: AtomicUsize::new(0),
+            unreleased: Cell::new(0),
+            progress: AtomicUsize::new(0),
+            client_count: AtomicUsize::new(0),
+            slots_used: AtomicU32::new(0),
+            free_slot: Cell::new(crate::memory::NONE),
+            next_life: Cell::new(1),
+            life_limit: Cell::new(slots::LIVES),
+            callbacks: AtomicPtr::new(core::ptr::null_mut()),
+            error_handler: Cell::new(None),
+            error_user: Cell::new(core::ptr::null_mut()),
+            handler_checksum: Cell::new(0),
+        }
+    }
+
+    /// The few tables that have to mean something from the beginning.
+    fn prepare(&self) {
+        for word in self.map.free_words() {
+            if !self.mapped {
+                word.set(0);
+            }
+        }
+        self.map.cache(0).set(MARK);
+        self.map.cache(1).set(MARK | FULL_BIT);
+        self.checksum.set(self.fixed_checksum());
+        self.handler_checksum.set(self.error_handler_checksum());
+        self.magic.store(self.expected_magic(), Relaxed);
+    }
+
+    fn expected_magic(&self) -> u64 {
+        MAGIC ^ core::ptr::from_ref(self).addr() as u64
+    }
+
+    /// The context behind a handle, if the handle is alive.
+    ///
+    /// # Safety
+    /// `handle` is NULL, or was the handle of a context whose memory is still there.
+    #[inline]
+    pub unsafe fn from_handle<'a>(handle: *const Context) -> Option<&'a Context> {
+        if handle.is_null() || !handle.addr().is_multiple_of(align_of::<Context>()) {
+            return None;
+        }
+        // SAFETY: the caller promises memory that holds, or held, a context.
+        let context = unsafe { &*handle };
+        context.is_alive().then_some(context)
+    }
+
+    fn is_alive(&self) -> bool {
+        self.magic.load(Relaxed) == self.expected_magic()
+    }
+
+    /// Ends the context. Mapped memory is gone afterwards; in given memory, handles are dead.
+    ///
+    /// # Safety
+    /// Nobody uses the context, its clients or their memory any more.
+    pub unsafe fn destroy(&self) {
+        self.magic.store(0, Relaxed);
+        if self.mapped {
+            // SAFETY: mapped at creation; the caller promises that nobody uses it.
+            unsafe { sys::unmap(self.map.memory(), self.map.size()) };
+        }
+    }
+
+    /// The checksum of what never changes.
+    pub fn fixed_checksum(&self) -> u64 {
+        let mut hash = mix(self.map.checksum(), self.flags as u64 | (self.cached_classes as u64) << 32);
+        hash = mix(hash, self.mapped as u64);
+        self.sizes.checksum(hash)
+    }
+
+    pub fn checksum_matches(&self) -> bool {
+        self.checksum.get() == self.fixed_checksum() && self.handler_checksum.get() == self.error_handler_checksum()
+    }
+
+    #[inline]
+    pub fn has(&self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
+
+    pub(crate) fn lock(&self) -> Guard<'_> {
+        self.lock.when(self.has(flags::THREADS))
+    }
+
+    /// The entry of the cache table that means "no cache": EMPTY below it, FULL at it.
+    pub const NULL_CACHE: usize = 1;
+
+    pub fn is_mapped(&self) -> bool {
+        self.mapped
+    }
+
+    // ---- at once ----
+
+    pub fn progress(&self) -> usize {
+        self.progress.load(Relaxed)
+    }
+
+    /// Notes that something was freed or raised. Only the out-of-memory handler's caller wants to know.
+    #[inline]
+    pub fn made_progress(&self) {
+        if !self.callbacks.load(Relaxed).is_null() {
+            self.progress.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Free blocks that are nobody's guarantee.
+    pub fn free_for_all(&self) -> usize {
+        self.free_blocks.load(Relaxed).saturating_sub(self.set_aside.load(Relaxed))
+    }
+
+    pub fn held(&self) -> usize {
+        self.held_blocks.load(Relaxed)
+    }
+
+    pub fn peak(&self) -> usize {
+        self.peak_blocks.load(Relaxed)
+    }
+
+    pub fn clients(&self) -> usize {
+        self.client_count.load(Relaxed)
+    }
+
+    /// Blocks that can be a client's: all but those that slots fill.
+    pub fn usable_blocks(&self) -> usize {
+        self.top.load(Relaxed)
+    }
+}
+
+const _: () = assert!(align_of::<Context>() == TABLE_ALIGN);

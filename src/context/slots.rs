@@ -1,0 +1,93 @@
+//! Client slots and lives.
+//!
+//! A slot is 512 bytes that hold a client, one after another, and nothing else for as long as the context lives.
+//! The first four follow the header; further ones fill whole blocks at the far end of the memory, each next to
+//! the one before, so that the free blocks stay neighbours.
+//!
+//! A life is the number by which a client owns memory: it stands in block records and unit words. Each client gets
+//! a new one, and another one at each reset, so that records which the old life left behind do not speak for the
+//! new one. There are 2^24 - 1; when they have run round, numbers that something still carries are passed over.
+//!
+//! Invariants: a life is carried by at most one client; free slots are linked by their first word behind the magic.
+//! May know: blocks, memory.
+
+use super::Context;
+use crate::layout::FIRST_SLOTS;
+use crate::memory::kind;
+use core::sync::atomic::Ordering::Relaxed;
+
+/// One more than the highest life.
+pub const LIVES: u32 = 1 << 24;
+/// How many lives are looked at together when numbers have run round.
+const WINDOW: usize = 1024;
+
+impl Context {
+    /// A slot for a client that does not exist yet: from `reuse`, which knows how free slots are linked, or a new one.
+    /// The lock is held.
+    pub fn new_slot(&self) -> Option<u32> {
+        let slot = self.slots_used.load(Relaxed);
+        let beyond = (slot as usize).checked_sub(FIRST_SLOTS);
+        if let Some(further) = beyond
+            && further & (self.map.slots_per_block() - 1) == 0
+            && !self.take_slot_block()
+        {
+            return None;
+        }
+        self.slots_used.store(slot + 1, Relaxed);
+        Some(slot)
+    }
+
+    /// A life that nobody has. `carried` calls back with every life that a client has. The lock is held.
+    pub fn new_life(&self, carried: impl Fn(&mut dyn FnMut(u32))) -> u32 {
+        if self.next_life.get() >= self.life_limit.get() {
+            self.find_lives(&carried);
+        }
+        let life = self.next_life.get();
+        self.next_life.set(life + 1);
+        life
+    }
+
+    /// Finds the next lives that are free: from `next_life` up to `life_limit`.
+    #[cold]
+    fn find_lives(&self, carried: &dyn Fn(&mut dyn FnMut(u32))) {
+        if self.next_life.get() >= LIVES {
+            self.next_life.set(1);
+            self.forget_old_lives();
+        }
+        loop {
+            let from = self.next_life.get();
+            let mut used = [0u64; WINDOW / 64];
+            carried(&mut |life| {
+                let at = life.wrapping_sub(from) as usize;
+                if let Some(word) = used.get_mut(at / 64) {
+                    *word |= 1 << (at % 64);
+                }
+            });
+            let is_used = |at: usize| used.get(at / 64).is_none_or(|word| word >> (at % 64) & 1 != 0);
+            if let Some(first) = (0..WINDOW).find(|&at| !is_used(at) && from as usize + at < LIVES as usize) {
+                let last = (first..WINDOW).find(|&at| is_used(at)).unwrap_or(WINDOW);
+                self.next_life.set(from + first as u32);
+                self.life_limit.set((from + last as u32).min(LIVES));
+                return;
+            }
+            let next = from as usize + WINDOW;
+            self.next_life.set(if next >= LIVES as usize { 1 } else { next as u32 });
+        }
+    }
+
+    /// Clears the unit words of blocks that no buddy allocator uses: only these can carry lives that have ended.
+    fn forget_old_lives(&self) {
+        for block in 0..self.watermark.load(Relaxed) {
+            let what = self.map.record(block).owner.load(Relaxed) & 0xff;
+            let first = self.map.first_unit(block);
+            let skip = match what {
+                kind::BUDDY => continue,
+                kind::HEAD => 1,
+                _ => 0,
+            };
+            for unit in first + skip..first + self.map.shape.units_per_block() {
+                self.map.unit(unit).store(0, Relaxed);
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The largest allocation that would succeed now.
+//!
+//! A failing request makes a client give up quarantine, caches and empty blocks before it fails. So the answer is what
+//! there would be after that: only what is live counts as used. Nothing is given up for the question.
+//! May know: client, context.
+
+use crate::client::Client;
+use crate::client::find;
+use crate::context::Context;
+use crate::guard;
+use crate::memory::kind;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+
+impl Client {
+    /// The n for which alloc(n) succeeds and alloc(n + 1) fails; 0 if nothing does.
+    pub fn max_alloc(&self) -> usize {
+        let context = self.context();
+        let _lock = self.lock_shared(context);
+        let usable = self.max_usable(context);
+        if context.map.shape.slack { usable.saturating_sub(guard::RED_ZONE) } else { usable }
+    }
+
+    fn max_usable(&self, context: &Context) -> usize {
+        let shape = &context.map.shape;
+        let empty = |block: usize| self.owns_block(context, block) && !self.is_block_live(context, block);
+        let watermark = context.watermark.load(Acquire);
+        let own_empty = (0..watermark).filter(|&block| empty(block)).count();
+        let mut claim = self.claim(context);
+        claim.held -= own_empty;
+        // What it could take from the context once its empty blocks are there.
+        let allowed = context.allowance_after(&claim, own_empty);
+        if allowed > 0 {
+            let run = context.longest_run(allowed, empty);
+            if run > 0 {
+                return run << shape.block_shift;
+            }
+        }
+        let mut best = 0;
+        for block in (0..watermark).filter(|&block| self.owns_block(context, block)) {
+            if context.map.record(block).owner.load(Relaxed) & 0xff == kind::BUDDY {
+                best = best.max(self.best_in_block(context, block));
+            }
+        }
+        best
+    }
+
+    /// The largest run of units or cell that a block could serve if only what is live were in it.
+    fn best_in_block(&self, context: &Context, block: usize) -> usize {
+        let shape = &context.map.shape;
+        let first = context.map.first_unit(block);
+        let units = shape.units_per_block();
+        let (mut best_units, mut best_cell, mut run_start, mut unit) = (0, 0, 0, 0);
+        // Stretches of units without anything live; in each the largest aligned power of two.
+        while unit < units {
+            let (live, length, cell) = self.piece_at(context, first + unit);
+            best_cell = best_cell.max(cell);
+            if live {
+                best_units = best_units.max(largest_aligned(run_start, unit));
+                run_start = unit + length;
+            }
+            unit += length;
+        }
+        best_units = best_units.max(largest_aligned(run_start, units));
+        (best_units << shape.unit_shift).max(best_cell)
+    }
+
+    /// The piece that begins at a unit: is anything in it live, how many units it has, and the largest cell in it
+    /// that is not live.
+    fn piece_at(&self, context: &Context, unit: usize) -> (bool, usize, usize) {
+        let map = &context.map;
+        let shape = &map.shape;
+        let word = map.unit(unit).load(Relaxed);
+        if word & !0xff != self.owner.get() {
+            return (false, 1, 0);
+        }
+        let class = (word & 0xff) as usize;
+        if class < context.sizes.count() {
+            let info = context.sizes.class(class);
+            let length = 1usize << info.slab_order;
+            let live = (0..info.cells as usize)
+                .filter(|&index| {
+                    let start = (unit << shape.unit_shift) + index * info.cell as usize;
+                    map.is_live(start >> shape.granule_shift)
+                })
+                .count();
+            let cell = if live > 0 && live < info.cells as usize { info.cell as usize } else { 0 };
+            return (live > 0, length, cell);
+        }
+        let offset = unit << shape.unit_shift;
+        match find::holder(context, self.owner.get(), offset) {
+            Some(found) if found.start == offset => (found.live, found.usable >> shape.unit_shift, 0),
+            Some(found) => (found.live, 1, 0),
+            None => (false, 1, 0),
+        }
+    }
+}
+
+/// The most units of an aligned power of two between two units.
+fn largest_aligned(from: usize, to: usize) -> usize {
+    let mut size = 1usize;
+    let mut best = 0;
+    while size <= to.saturating_sub(from) {
+        if from.next_multiple_of(size) + size <= to {
+            best = size;
+        }
+        size *= 2;
+    }
+    best
+}

@@ -1,0 +1,182 @@
+//! Figures by a walk: where a client's memory is.
+//!
+//! ```text
+//!   held = live cells and runs (their red zones too) + cached + free + what slabs leave at their ends
+//! ```
+//! May know: client, context.
+
+use crate::client::pages::state_of;
+use crate::client::{Client, find};
+use crate::context::Context;
+use crate::guard;
+use crate::layout::SLOT_SIZE;
+use crate::memory::kind;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Stats {
+    pub held_size: usize,
+    pub live_count: usize,
+    pub live_size: usize,
+    pub cached_size: usize,
+    pub cached_blocks: usize,
+    pub free_size: usize,
+    pub largest_free: usize,
+    pub overhead_size: usize,
+    pub failed_count: usize,
+    pub largest_failed: usize,
+}
+
+impl Stats {
+    pub fn add(&mut self, other: &Stats) {
+        self.held_size += other.held_size;
+        self.live_count += other.live_count;
+        self.live_size += other.live_size;
+        self.cached_size += other.cached_size;
+        self.cached_blocks += other.cached_blocks;
+        self.free_size += other.free_size;
+        self.largest_free = self.largest_free.max(other.largest_free);
+        self.overhead_size += other.overhead_size;
+        self.failed_count += other.failed_count;
+        self.largest_failed = self.largest_failed.max(other.largest_failed);
+    }
+}
+
+/// Bytes of records that belong to one block.
+pub fn records_per_block(context: &Context) -> usize {
+    let shape = &context.map.shape;
+    crate::layout::BLOCK_RECORD_SIZE
+        + shape.units_per_block() * (4 + crate::layout::SLAB_RECORD_SIZE)
+        + shape.live_words_per_block() * 8
+        + shape.node_words_per_block() * 8
+        + shape.cache_entries as usize * 4
+        + if shape.slack { shape.block_size() / 16 } else { 0 }
+}
+
+/// Bytes of the library's own records in the whole context, slots included.
+pub fn context_overhead(context: &Context) -> usize {
+    let slot_blocks = context.map.blocks - context.usable_blocks();
+    context.map.record_bytes() + (slot_blocks << context.map.shape.block_shift)
+}
+
+impl Client {
+    pub fn stats(&self) -> Stats {
+        let context = self.context();
+        let shape = &context.map.shape;
+        let mut stats = Stats {
+            held_size: (self.held.get() as usize) << shape.block_shift,
+            overhead_size: SLOT_SIZE + self.held.get() as usize * records_per_block(context),
+            ..Stats::default()
+        };
+        let _ = self.walk(context, |_, size| {
+            stats.live_count += 1;
+            stats.live_size += size;
+            0
+        });
+        let _lock = self.lock_shared(context);
+        stats.failed_count = self.failed_count.get();
+        stats.largest_failed = self.largest_failed.get();
+        stats.cached_size = self.cached_bytes(context);
+        let mut largest = 0;
+        for block in 0..context.watermark.load(Acquire) {
+            if !self.owns_block(context, block) {
+                continue;
+            }
+            stats.cached_blocks += !self.is_block_live(context, block) as usize;
+            if context.map.record(block).owner.load(Relaxed) & 0xff == kind::BUDDY {
+                self.add_free(context, block, &mut stats.free_size, &mut largest);
+            }
+        }
+        // What lies in a cache can serve a request of its class too.
+        for class in (0..context.cached_classes as usize).rev() {
+            if self.array(context, class).1 > 0 {
+                largest = largest.max(class_bytes(context, class));
+                break;
+            }
+        }
+        let red = if context.map.shape.slack { guard::RED_ZONE } else { 0 };
+        stats.largest_free = largest.saturating_sub(red);
+        stats
+    }
+
+    /// Bytes that were freed and wait in caches or in quarantine.
+    fn cached_bytes(&self, context: &Context) -> usize {
+        let mut bytes = 0;
+        for class in 0..context.cached_classes as usize {
+            bytes += self.array(context, class).1 * class_bytes(context, class);
+        }
+        for at in 0..self.quarantine.count() {
+            let start = self.quarantined(context, at) << context.map.shape.granule_shift;
+            bytes += find::holder(context, self.owner.get(), start).map_or(0, |found| found.usable);
+        }
+        bytes
+    }
+
+    /// Does anything live lie in this block of the client?
+    pub fn is_block_live(&self, context: &Context, block: usize) -> bool {
+        let record = context.map.record(block);
+        let run = match record.owner.load(Relaxed) & 0xff {
+            kind::HEAD => Some(block),
+            kind::BODY => Some(record.run.load(Relaxed) as usize),
+            _ if record.tail.load(Relaxed) > 0 => Some(record.run.load(Relaxed) as usize),
+            _ => None,
+        };
+        let shift = context.map.shape.block_shift;
+        if let Some(head) = run
+            && find::holder(context, self.owner.get(), head << shift).is_some_and(|found| found.live)
+        {
+            return true;
+        }
+        self.walk_block(context, block, &mut |_, _| 1) != 0
+    }
+
+    /// Free memory in one buddy block: bytes, and the largest piece.
+    fn add_free(&self, context: &Context, block: usize, bytes: &mut usize, largest: &mut usize) {
+        let shape = &context.map.shape;
+        let (_, units) = state_of(context, block);
+        *bytes += units << shape.unit_shift;
+        if let Some(order) = self.buddy(context, block).largest() {
+            *largest = (*largest).max(1 << (shape.unit_shift + order));
+        }
+        let first = context.map.first_unit(block);
+        let mut unit = first;
+        while unit < first + shape.units_per_block() {
+            let word = context.map.unit(unit).load(Relaxed);
+            let class = (word & 0xff) as usize;
+            if word & !0xff != self.owner.get() || class >= context.sizes.count() {
+                unit += 1;
+                continue;
+            }
+            let info = context.sizes.class(class);
+            let free = context.map.slab(unit).free.load(Relaxed).count_ones() as usize;
+            *bytes += free * info.cell as usize;
+            if free > 0 {
+                *largest = (*largest).max(info.cell as usize);
+            }
+            unit += 1 << info.slab_order;
+        }
+    }
+}
+
+/// Bytes of a cell (or run) of a cached class.
+pub fn class_bytes(context: &Context, class: usize) -> usize {
+    let slabs = context.sizes.count();
+    if class < slabs {
+        context.sizes.class(class).cell as usize
+    } else {
+        1 << (context.map.shape.unit_shift as usize + class - slabs)
+    }
+}
+
+/// Held blocks of all clients in which nothing is live.
+pub fn cached_blocks(context: &Context) -> usize {
+    let mut count = 0;
+    crate::client::limits::for_all(context, |client| {
+        for block in 0..context.watermark.load(Acquire) {
+            if client.owns_block(context, block) && !client.is_block_live(context, block) {
+                count += 1;
+            }
+        }
+    });
+    count
+}

@@ -1,0 +1,78 @@
+//! What concerns a whole context and all its clients.
+//! May know: client, context, stats, check.
+
+use super::stats::{Stats, context_overhead};
+use crate::client::Client;
+use crate::client::limits::{closed_all, for_all};
+use crate::context::report::Misuse;
+use crate::context::{Context, HEADER_SIZE, extras};
+use crate::status::Status;
+use crate::{flags, layout};
+
+/// Ends a context and all its clients.
+pub fn delete(context: &Context) {
+    for_all(context, |client| {
+        if context.has(flags::WIPE) {
+            client.delete();
+        } else {
+            client.kill();
+        }
+    });
+    // SAFETY: the caller of vmma_delete_context promises that nobody uses the context any more.
+    unsafe { context.destroy() }
+}
+
+pub fn required_size(usable: usize, alignment: usize, block_size: usize, flags: u32) -> Option<usize> {
+    let accepted = flags::accepted(flags);
+    layout::required_size(usable, alignment, block_size, extras(accepted), HEADER_SIZE)
+}
+
+/// What get_size would say of an allocation of `size` bytes; 0 if it can never succeed.
+pub fn good_size(context: &Context, size: usize) -> usize {
+    let size = size.max(1);
+    match Client::place(context, size, 0) {
+        Some(_) if context.has(flags::GUARD) => size,
+        Some(place) => context.sizes.usable(place),
+        None => 0,
+    }
+}
+
+/// Gives back what clients only keep.
+pub fn trim(context: &Context) {
+    for_all(context, Client::trim);
+    context.release_now();
+}
+
+pub fn stats(context: &Context) -> Stats {
+    let mut total = Stats::default();
+    for_all(context, |client| total.add(&client.stats()));
+    total.overhead_size = context_overhead(context);
+    total
+}
+
+/// Calls `visit` for every client until it says something else than 0.
+pub fn walk_clients(context: &Context, mut visit: impl FnMut(&Client) -> i32) -> i32 {
+    closed_all(context, || {
+        let mut result = 0;
+        for_all(context, |client| {
+            if result == 0 {
+                result = visit(client);
+            }
+        });
+        result
+    })
+}
+
+/// Tells of a bad parameter in a call on the context itself.
+pub fn invalid(context: &Context) {
+    let misuse = Misuse {
+        status: Status::Invalid,
+        client: core::ptr::null(),
+        name: &[],
+        address: 0,
+        allocation: 0,
+        size: 0,
+    };
+    context.report(&misuse);
+}
+

@@ -1,0 +1,290 @@
+//! Where everything lies: (address, size, alignment, block size, flags) -> offsets of all tables.
+//!
+//! ```text
+//!  memory                                                                             memory + size
+//!  | … | header | 4 slots | blocks | free | units | lives | slabs | nodes | caches | slack | … | block 0 … block N-1 | … |
+//!      ^ origin: 64-aligned     tables, each 64-aligned                                  ^ base: multiple of block_size
+//! ```
+//!
+//! N is the largest number of blocks with which all of that fits. The blocks end at the last multiple of
+//! block_size in the memory, the tables begin at its first multiple of 64.
+//!
+//! Invariants: tables do not overlap, each is large enough for N blocks, and none reaches into block 0.
+//! May know: sizes, buddy (how large their records are). Pure arithmetic over numbers; no pointers.
+
+use crate::buddy::buddy_words;
+use crate::sizes::{MIN_CELL, unit_shift};
+
+/// All tables begin at multiples of this: a cache line.
+pub const TABLE_ALIGN: usize = 64;
+/// Client slots that every context has from the beginning, in front of its tables.
+pub const FIRST_SLOTS: usize = 4;
+pub const SLOT_SIZE: usize = 512;
+pub const BLOCK_RECORD_SIZE: usize = 32;
+pub const SLAB_RECORD_SIZE: usize = 16;
+/// Block numbers are 32 bits; the highest values are kept for marks.
+pub const MAX_BLOCKS: usize = (u32::MAX - 15) as usize;
+/// So are the numbers of units.
+pub const MAX_UNITS: usize = MAX_BLOCKS;
+/// Cache entries come in pieces of this many.
+pub const CACHE_PIECE: usize = 8;
+
+const MIN_BLOCK_SHIFT: u32 = 10;
+const MAX_BLOCK_SHIFT: u32 = 30;
+const DEFAULT_BLOCK_SHIFT: u32 = 16;
+/// block_size 0 chooses blocks so small that at least so many are free.
+const DEFAULT_FREE_BLOCKS: usize = 16;
+
+/// The numbers that fix the size of every table of a context.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct Shape {
+    pub alignment: usize,
+    pub block_shift: u32,
+    pub unit_shift: u32,
+    /// log2 of the granule: the distance of two live bits, 8 or 16 bytes.
+    pub granule_shift: u32,
+    /// Cache entries that lie with the records of one block.
+    pub cache_entries: u32,
+    /// One byte for every 16 of memory: how much of an allocation is red zone.
+    pub slack: bool,
+}
+
+/// What of the flags decides about the shape.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Extras {
+    pub caches: bool,
+    pub quarantine: bool,
+    pub slack: bool,
+}
+
+impl Shape {
+    fn with_shift(alignment: usize, block_shift: u32, extras: Extras) -> Shape {
+        let kib = 1usize << (block_shift - 10);
+        // Six entries a KiB of block: 0.6 %. Blocks below 4 KiB are too small to have caches of their own.
+        let entries = if kib < 4 { 0 } else { (kib * 6 / 4).next_multiple_of(CACHE_PIECE).min(32 * CACHE_PIECE) };
+        let cache_entries = if extras.quarantine {
+            (kib * 4).clamp(16, 1024)
+        } else if extras.caches {
+            entries
+        } else {
+            0
+        };
+        Shape {
+            alignment,
+            block_shift,
+            unit_shift: unit_shift(block_shift, alignment),
+            granule_shift: if alignment < MIN_CELL { 3 } else { 4 },
+            cache_entries: cache_entries as u32,
+            slack: extras.slack,
+        }
+    }
+
+    pub fn block_size(&self) -> usize {
+        1 << self.block_shift
+    }
+
+    /// log2 of the units of one block.
+    pub fn order_max(&self) -> u32 {
+        self.block_shift - self.unit_shift
+    }
+
+    pub fn units_per_block(&self) -> usize {
+        1 << self.order_max()
+    }
+
+    pub fn live_words_per_block(&self) -> usize {
+        1 << (self.block_shift - self.granule_shift - 6)
+    }
+
+    pub fn node_words_per_block(&self) -> usize {
+        buddy_words(self.units_per_block())
+    }
+
+    /// Do cache entries of 32 bits reach all of `blocks` blocks?
+    pub fn cacheable(&self, blocks: usize) -> bool {
+        (blocks as u64) << (self.block_shift - self.granule_shift) < 0xffff_0000
+    }
+}
+
+/// Offsets from the origin; the sizes follow from the shape.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tables {
+    pub slots: usize,
+    pub blocks: usize,
+    pub free: usize,
+    pub units: usize,
+    pub lives: usize,
+    pub slabs: usize,
+    pub nodes: usize,
+    pub caches: usize,
+    pub slack: usize,
+    /// The first byte behind all tables.
+    pub end: usize,
+}
+
+impl Tables {
+    /// Where the tables for `blocks` blocks lie behind a header of `header` bytes. None: more than can be addressed.
+    pub fn new(shape: &Shape, header: usize, blocks: usize) -> Option<Tables> {
+        let mut end = header.next_multiple_of(TABLE_ALIGN);
+        let mut place = |count: usize, each: usize| -> Option<usize> {
+            let start = end;
+            end = count.checked_mul(each)?.checked_add(start)?.checked_next_multiple_of(TABLE_ALIGN)?;
+            Some(start)
+        };
+        let per_block = |each: usize| blocks.checked_mul(each);
+        let slots = place(FIRST_SLOTS, SLOT_SIZE)?;
+        let block_records = place(blocks, BLOCK_RECORD_SIZE)?;
+        let free = place(crate::bitmap::words_for(blocks), 8)?;
+        let units = place(per_block(shape.units_per_block())?, 4)?;
+        let lives = place(per_block(shape.live_words_per_block())?, 8)?;
+        let slabs = place(per_block(shape.units_per_block())?, SLAB_RECORD_SIZE)?;
+        let nodes = place(per_block(shape.node_words_per_block())?, 8)?;
+        // The first entries of the cache table are the empty cache that all clients without one share.
+        let caches = place(per_block(shape.cache_entries as usize)?.checked_add(CACHE_PIECE)?, 4)?;
+        let slack = place(if shape.slack { per_block(shape.block_size() / MIN_CELL)? } else { 0 }, 1)?;
+        Some(Tables { slots, blocks: block_records, free, units, lives, slabs, nodes, caches, slack, end })
+    }
+}
+
+/// A context laid out: all that creation has to know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Layout {
+    pub shape: Shape,
+    pub tables: Tables,
+    /// Address of the header.
+    pub origin: usize,
+    /// Address of block 0.
+    pub base: usize,
+    pub blocks: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Error {
+    /// A parameter that no memory would make right.
+    Invalid,
+    /// The memory does not hold the records and one block.
+    TooSmall,
+}
+
+/// 0 means 16; else a power of two from 8 to 4096.
+fn checked_alignment(alignment: usize) -> Result<usize, Error> {
+    match alignment {
+        0 => Ok(16),
+        8..=4096 if alignment.is_power_of_two() => Ok(alignment),
+        _ => Err(Error::Invalid),
+    }
+}
+
+/// Smallest block for an alignment, as a power.
+fn min_shift(alignment: usize) -> u32 {
+    MIN_BLOCK_SHIFT.max(alignment.trailing_zeros() + 4)
+}
+
+/// The block size asked for, as a power; None for "choose".
+fn checked_block(block_size: usize, alignment: usize) -> Result<Option<u32>, Error> {
+    if block_size == 0 {
+        return Ok(None);
+    }
+    let shift = block_size.trailing_zeros();
+    if !block_size.is_power_of_two() || shift > MAX_BLOCK_SHIFT || shift < min_shift(alignment) {
+        return Err(Error::Invalid);
+    }
+    Ok(Some(shift))
+}
+
+/// Bytes from the origin to the end of the blocks that a context of `blocks` blocks needs.
+fn need(shape: &Shape, header: usize, blocks: usize) -> Option<usize> {
+    let records = Tables::new(shape, header, blocks)?.end;
+    blocks.checked_mul(shape.block_size())?.checked_add(records)
+}
+
+/// The most blocks that fit from `origin` to `end`.
+fn most_blocks(shape: &Shape, header: usize, origin: usize, end: usize) -> usize {
+    let last = end & !(shape.block_size() - 1);
+    if last <= origin {
+        return 0;
+    }
+    let room = last - origin;
+    let (mut low, mut high) = (0, (room >> shape.block_shift).min(MAX_UNITS >> shape.order_max()));
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        if need(shape, header, middle).is_some_and(|bytes| bytes <= room) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    low
+}
+
+impl Layout {
+    /// Lays a context out over `size` bytes at `memory`; `header` is the size of the header.
+    pub fn new(
+        memory: usize,
+        size: usize,
+        alignment: usize,
+        block_size: usize,
+        extras: Extras,
+        header: usize,
+    ) -> Result<Layout, Error> {
+        let alignment = checked_alignment(alignment)?;
+        let block = checked_block(block_size, alignment)?;
+        let end = memory.checked_add(size).ok_or(Error::Invalid)?;
+        let origin = memory.checked_next_multiple_of(TABLE_ALIGN).ok_or(Error::TooSmall)?;
+        let least = min_shift(alignment);
+        let mut shift = block.unwrap_or(DEFAULT_BLOCK_SHIFT.max(least));
+        loop {
+            let shape = Shape::with_shift(alignment, shift, extras);
+            let blocks = most_blocks(&shape, header, origin, end);
+            if block.is_none() && blocks < DEFAULT_FREE_BLOCKS && shift > least {
+                shift -= 1;
+                continue;
+            }
+            if blocks == 0 {
+                return Err(Error::TooSmall);
+            }
+            let tables = Tables::new(&shape, header, blocks).ok_or(Error::TooSmall)?;
+            let base = (end & !(shape.block_size() - 1)) - blocks * shape.block_size();
+            return Ok(Layout { shape, tables, origin, base, blocks });
+        }
+    }
+}
+
+/// The smallest size from which on every size gives, at every address, room for `usable` bytes in free blocks.
+///
+/// With S bytes at the worst address the last multiple of the block size B lies B-1 bytes before the end, so a
+/// context of n blocks is certain from S = need(n) + B - 1 on. Where the block size is chosen (0), more memory
+/// can mean larger and therefore fewer bytes in blocks; the answer is then the last size that fails, plus one.
+pub fn required_size(usable: usize, alignment: usize, block_size: usize, extras: Extras, header: usize) -> Option<usize> {
+    let alignment = checked_alignment(alignment).ok()?;
+    let block = checked_block(block_size, alignment).ok()?;
+    let certain = |shift: u32, blocks: usize| -> Option<usize> {
+        let shape = Shape::with_shift(alignment, shift, extras);
+        need(&shape, header, blocks)?.checked_add(shape.block_size() - 1)
+    };
+    let order = |shift: u32| shift - unit_shift(shift, alignment);
+    let blocks_for = |shift: u32| usable.div_ceil(1 << shift).max(1);
+    if let Some(shift) = block {
+        return (blocks_for(shift) <= MAX_UNITS >> order(shift)).then(|| certain(shift, blocks_for(shift)))?;
+    }
+    let least = min_shift(alignment);
+    let most = DEFAULT_BLOCK_SHIFT.max(least);
+    if blocks_for(most) > MAX_UNITS >> order(most) {
+        return None;
+    }
+    let mut required = 0;
+    // A size below which some address still makes the next larger blocks too few.
+    let mut ceiling = usize::MAX;
+    for shift in (least..=most).rev() {
+        let blocks = blocks_for(shift);
+        if shift == least || blocks > DEFAULT_FREE_BLOCKS {
+            // Beyond `ceiling` this block size is never chosen, so it need not suffice there. A size that can't
+            // be addressed is beyond every ceiling but the first.
+            let enough = certain(shift, blocks).unwrap_or(usize::MAX).min(ceiling);
+            required = required.max(enough);
+        }
+        ceiling = ceiling.min(certain(shift, DEFAULT_FREE_BLOCKS)?);
+    }
+    (required < usize::MAX).then_some(required)
+}

@@ -1,0 +1,70 @@
+//! libvmma: isolated heaps for virtual machines, inside one block of memory.
+//!
+//! A host makes a *context* of one memory block and a *client* for each program that it does not trust to be correct.
+//! That program's memory comes from its client alone, and goes back at once when the client is deleted.
+//!
+//! ```text
+//!   ffi        what C sees                          host      the same for Rust
+//!   check, inspect   the validator; walks, figures, dumps
+//!   client     one isolated heap: caches, slabs, buddy blocks, runs, limits
+//!   context    one memory block: supply of blocks, slots, lock, callbacks
+//!   guard      red zones, patterns
+//!   memory     numbers to pointers                  layout    where tables lie
+//!   buddy      split and merge                      sizes     size classes       bitmap    bit sets
+//!   sys        the operating system                 status, flags, text, steps
+//! ```
+//!
+//! An arrow between these only points down. All records lie out of band, in tables at one end of the memory: nothing
+//! that a client can write is ever read to decide anything.
+
+// no_std whenever panics abort; cargo builds tests and benches with unwinding, so those get std by themselves.
+#![cfg_attr(all(panic = "abort", not(any(test, feature = "std"))), no_std)]
+
+mod bitmap;
+mod buddy;
+mod check;
+mod client;
+mod context;
+pub mod ffi;
+mod flags;
+mod guard;
+mod inspect;
+mod layout;
+mod memory;
+mod sizes;
+mod status;
+mod steps;
+mod sys;
+mod text;
+
+/// What a freestanding library must bring itself: the end of a panic, and a name that unoptimised builds ask for.
+#[cfg(all(panic = "abort", not(any(test, feature = "std"))))]
+mod rt {
+    /// No public function can panic: `make check` looks for this function and its text in the release object. A debug
+    /// build may, and stops here. Not inlined and with a text of its own, so that the search cannot miss it.
+    #[panic_handler]
+    #[inline(never)]
+    #[cold]
+    fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+        const TEXT: &[u8] = b"libvmma: internal panic\n";
+        // SAFETY: TEXT is TEXT.len() readable bytes; abort takes no argument, needs no state and does not return.
+        unsafe {
+            libc::write(2, TEXT.as_ptr().cast(), TEXT.len());
+            libc::abort()
+        }
+    }
+
+    // The prebuilt `core` names rust_eh_personality in its unwind tables until LTO drops them. Nothing calls it. Weak, so
+    // that std's own wins in a Rust program; hidden, so that the shared library does not export it.
+    #[cfg(not(target_vendor = "apple"))]
+    core::arch::global_asm!(
+        ".pushsection .text.rust_eh_personality, \"ax\", %progbits",
+        ".weak rust_eh_personality",
+        ".hidden rust_eh_personality",
+        ".type rust_eh_personality, %function",
+        "rust_eh_personality:",
+        ".long 0",
+        ".size rust_eh_personality, . - rust_eh_personality",
+        ".popsection",
+    );
+}

@@ -1,0 +1,362 @@
+//! The only place that turns numbers into pointers.
+//!
+//! A `Map` knows one context's memory: where its tables and its blocks lie. Everything above works with
+//! numbers (block, unit, granule, offset from block 0) and asks here for the record or the byte behind one.
+//!
+//! Records are read and written through shared references to cells and atomics; there is no `&mut` into the
+//! memory block anywhere. Atomics (all relaxed: plain moves on every processor that matters) are what foreign
+//! threads may read at any time: block records, unit words, live words. Cells belong to the thread that is
+//! inside a call on the client, or that holds the lock which guards them.
+//!
+//! Invariant: the tables were laid out by `layout`, for `blocks` blocks, in memory that lives as long as the map.
+//! Numbers that come from a caller outside the library have been checked against the map before they get here;
+//! debug builds check all of them again.
+//! May know: layout. Reads client memory never, writes it only in the functions at the end.
+
+use crate::layout::{FIRST_SLOTS, Layout, SLOT_SIZE, Shape};
+use core::cell::Cell;
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering::Relaxed};
+
+/// "No block", "no unit", "no slot" in 32-bit links.
+pub const NONE: u32 = u32::MAX;
+
+/// What a block is.
+pub mod kind {
+    pub const FREE: u32 = 0;
+    /// In a client's hands, its units dealt out by a buddy allocator.
+    pub const BUDDY: u32 = 1;
+    /// First block of a run: one allocation of several blocks.
+    pub const HEAD: u32 = 2;
+    /// A further whole block of a run.
+    pub const BODY: u32 = 3;
+}
+
+/// One block's record, 32 bytes.
+#[repr(C)]
+pub struct BlockRecord {
+    /// Life of the owner << 8 | kind. 0: free.
+    pub owner: AtomicU32,
+    /// The owner's slot.
+    pub slot: AtomicU32,
+    /// Neighbours in the owner's list of such blocks.
+    pub next: AtomicU32,
+    pub prev: AtomicU32,
+    /// HEAD: whole blocks in the run. BODY, or BUDDY with a tail in it: the head. Else NONE.
+    pub run: AtomicU32,
+    /// HEAD: units of the block behind the whole ones that belong to the run. BUDDY: units at its front that do.
+    pub tail: AtomicU32,
+    /// List << 24 | free units.
+    pub state: AtomicU32,
+    /// Which pieces of the block's cache entries are in use.
+    pub cache_pieces: AtomicU32,
+}
+
+/// One unit's further record, 16 bytes: the slab's for the first unit of a slab, the length for a PACKED run.
+#[repr(C)]
+pub struct SlabRecord {
+    /// Slab: bit i = cell i is free. Run: its units.
+    pub free: AtomicU64,
+    /// Neighbours in the list of slabs with free cells.
+    pub next: Cell<u32>,
+    pub prev: Cell<u32>,
+}
+
+const _: () = assert!(size_of::<BlockRecord>() == crate::layout::BLOCK_RECORD_SIZE);
+const _: () = assert!(size_of::<SlabRecord>() == crate::layout::SLAB_RECORD_SIZE);
+
+/// One context's memory.
+#[repr(C)]
+pub struct Map {
+    /// As given at creation.
+    memory: *mut u8,
+    size: usize,
+    origin: *mut u8,
+    base: *mut u8,
+    pub blocks: usize,
+    pub shape: Shape,
+    records: *const BlockRecord,
+    free: *const Cell<u64>,
+    units: *const AtomicU32,
+    lives: *const AtomicU64,
+    slabs: *const SlabRecord,
+    nodes: *const Cell<u64>,
+    caches: *const Cell<u32>,
+    slack: *const AtomicU8,
+}
+
+impl Map {
+    /// # Safety
+    /// `memory` points to `size` bytes that are valid for reads and writes, and that nobody else uses, for as
+    /// long as the map is in use; `layout` was made for them.
+    pub unsafe fn new(memory: *mut u8, size: usize, layout: &Layout) -> Map {
+        let origin = memory.wrapping_add(layout.origin - memory.addr());
+        let tables = &layout.tables;
+        Map {
+            memory,
+            size,
+            origin,
+            base: memory.wrapping_add(layout.base - memory.addr()),
+            blocks: layout.blocks,
+            shape: layout.shape,
+            records: origin.wrapping_add(tables.blocks).cast(),
+            free: origin.wrapping_add(tables.free).cast(),
+            units: origin.wrapping_add(tables.units).cast(),
+            lives: origin.wrapping_add(tables.lives).cast(),
+            slabs: origin.wrapping_add(tables.slabs).cast(),
+            nodes: origin.wrapping_add(tables.nodes).cast(),
+            caches: origin.wrapping_add(tables.caches).cast(),
+            slack: origin.wrapping_add(tables.slack).cast(),
+        }
+    }
+
+    pub fn memory(&self) -> *mut u8 {
+        self.memory
+    }
+
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    pub fn base(&self) -> *mut u8 {
+        self.base
+    }
+
+    pub fn unit_table(&self) -> *const AtomicU32 {
+        self.units
+    }
+
+    pub fn live_table(&self) -> *const AtomicU64 {
+        self.lives
+    }
+
+    pub fn cache_table(&self) -> *const Cell<u32> {
+        self.caches
+    }
+
+    /// Bytes from the header's beginning to the end of all tables.
+    pub fn record_bytes(&self) -> usize {
+        let behind = if self.shape.slack { (self.blocks << self.shape.block_shift) / 16 } else { 0 };
+        self.slack.addr() + behind - self.origin.addr()
+    }
+
+    /// Over every field: none changes after creation.
+    pub fn checksum(&self) -> u64 {
+        use crate::context::mix;
+        let shape = &self.shape;
+        let tables: [usize; 16] = [
+            self.memory.addr(),
+            self.size,
+            self.origin.addr(),
+            self.base.addr(),
+            self.blocks,
+            self.records.addr(),
+            self.free.addr(),
+            self.units.addr(),
+            self.lives.addr(),
+            self.slabs.addr(),
+            self.nodes.addr(),
+            self.caches.addr(),
+            self.slack.addr(),
+            shape.alignment,
+            (shape.block_shift as usize) << 16 | (shape.unit_shift as usize) << 8 | shape.granule_shift as usize,
+            (shape.cache_entries as usize) << 1 | shape.slack as usize,
+        ];
+        tables.iter().fold(0, |hash, &value| mix(hash, value as u64))
+    }
+
+    // ---- numbers ----
+
+    pub fn unit_count(&self) -> usize {
+        self.blocks << self.shape.order_max()
+    }
+
+    pub fn first_unit(&self, block: usize) -> usize {
+        block << self.shape.order_max()
+    }
+
+    pub fn block_of_unit(&self, unit: usize) -> usize {
+        unit >> self.shape.order_max()
+    }
+
+    /// The offset from block 0 of an address inside the blocks.
+    pub fn offset_of(&self, address: usize) -> Option<usize> {
+        let offset = address.wrapping_sub(self.base.addr());
+        (offset < self.blocks << self.shape.block_shift).then_some(offset)
+    }
+
+    pub fn address_of(&self, offset: usize) -> *mut u8 {
+        self.base.wrapping_add(offset)
+    }
+
+    pub fn contains(&self, address: usize) -> bool {
+        address.wrapping_sub(self.memory.addr()) < self.size
+    }
+
+    // ---- records ----
+
+    #[inline]
+    pub fn record(&self, block: usize) -> &BlockRecord {
+        debug_assert!(block < self.blocks);
+        // SAFETY: the table has `blocks` records, all bytes are valid for atomics, and callers pass block numbers
+        // that they took from checked addresses or from other records, which hold numbers of this context only.
+        unsafe { &*self.records.add(block) }
+    }
+
+    #[inline]
+    pub fn unit(&self, unit: usize) -> &AtomicU32 {
+        debug_assert!(unit < self.unit_count());
+        // SAFETY: as in `record`; the table has one word for every unit.
+        unsafe { &*self.units.add(unit) }
+    }
+
+    #[inline]
+    pub fn slab(&self, unit: usize) -> &SlabRecord {
+        debug_assert!(unit < self.unit_count());
+        // SAFETY: as in `record`; the table has one entry for every unit.
+        unsafe { &*self.slabs.add(unit) }
+    }
+
+    /// The word of live bits that holds the bit of `granule`.
+    #[inline]
+    pub fn live_word(&self, granule: usize) -> &AtomicU64 {
+        debug_assert!(granule >> 6 < self.blocks * self.shape.live_words_per_block());
+        // SAFETY: as in `record`; the table has one bit for every granule.
+        unsafe { &*self.lives.add(granule >> 6) }
+    }
+
+    #[inline]
+    pub fn is_live(&self, granule: usize) -> bool {
+        self.live_word(granule).load(Relaxed) >> (granule & 63) & 1 != 0
+    }
+
+    #[inline]
+    pub fn set_live(&self, granule: usize, live: bool) {
+        let word = self.live_word(granule);
+        let bit = 1u64 << (granule & 63);
+        let old = word.load(Relaxed);
+        // Not a read-modify-write: a live word belongs to one block, and that to one client.
+        word.store(if live { old | bit } else { old & !bit }, Relaxed);
+    }
+
+    /// The context's free blocks, as words of a bit set.
+    pub fn free_words(&self) -> &[Cell<u64>] {
+        // SAFETY: the table was laid out with that many words; it is guarded by the context's lock.
+        unsafe { core::slice::from_raw_parts(self.free, crate::bitmap::words_for(self.blocks)) }
+    }
+
+    /// The words of one block's buddy allocator.
+    #[inline]
+    pub fn node_words(&self, block: usize) -> &[Cell<u64>] {
+        debug_assert!(block < self.blocks);
+        let words = self.shape.node_words_per_block();
+        // SAFETY: the table has that many words for each block; they belong to the block's owner.
+        unsafe { core::slice::from_raw_parts(self.nodes.add(block * words), words) }
+    }
+
+    /// One cache entry.
+    #[inline]
+    pub fn cache(&self, entry: usize) -> &Cell<u32> {
+        debug_assert!(entry < self.blocks * self.shape.cache_entries as usize + crate::layout::CACHE_PIECE);
+        // SAFETY: as in `record`; entries belong to the owner of the block that they lie with. The first few,
+        // which all clients share, are never written after creation.
+        unsafe { &*self.caches.add(entry) }
+    }
+
+    /// The first cache entry that lies with `block`.
+    pub fn first_cache(&self, block: usize) -> usize {
+        crate::layout::CACHE_PIECE + block * self.shape.cache_entries as usize
+    }
+
+    /// Which cache entry a pointer into the cache table is.
+    pub fn cache_number(&self, entry: *const Cell<u32>) -> usize {
+        (entry.addr() - self.caches.addr()) / size_of::<u32>()
+    }
+
+    pub fn cache_pointer(&self, entry: usize) -> *const Cell<u32> {
+        self.caches.wrapping_add(entry)
+    }
+
+    /// The byte of red-zone length for the 16 bytes at `offset` (GUARD only).
+    pub fn slack_byte(&self, offset: usize) -> &AtomicU8 {
+        debug_assert!(self.shape.slack && offset >> self.shape.block_shift < self.blocks);
+        // SAFETY: as in `record`; with GUARD the table has one byte for every 16 bytes of all blocks.
+        unsafe { &*self.slack.add(offset / 16) }
+    }
+
+    /// Makes the unit words and live words of a block say "nothing".
+    pub fn clear_block_words(&self, block: usize) {
+        let first = self.first_unit(block);
+        for unit in first..first + self.shape.units_per_block() {
+            self.unit(unit).store(0, Relaxed);
+        }
+        let words = self.shape.live_words_per_block();
+        for word in block * words..(block + 1) * words {
+            self.live_word(word << 6).store(0, Relaxed);
+        }
+    }
+
+    /// Where slot number `slot` lies. The first few follow the header; the others fill whole blocks, from the
+    /// last one downwards.
+    pub fn slot(&self, slot: usize) -> *mut u8 {
+        if slot < FIRST_SLOTS {
+            return self.origin.wrapping_add(self.slots_offset() + slot * SLOT_SIZE);
+        }
+        let further = slot - FIRST_SLOTS;
+        let shift = self.shape.block_shift - SLOT_SIZE.trailing_zeros();
+        let block = self.blocks - 1 - (further >> shift);
+        self.address_of((block << self.shape.block_shift) + (further & ((1 << shift) - 1)) * SLOT_SIZE)
+    }
+
+    pub fn slots_per_block(&self) -> usize {
+        self.shape.block_size() / SLOT_SIZE
+    }
+
+    fn slots_offset(&self) -> usize {
+        // The block records follow the first slots.
+        self.records.addr() - self.origin.addr() - FIRST_SLOTS * SLOT_SIZE
+    }
+
+    /// RELEASE: gives the pages of free blocks back to the system.
+    pub fn release(&self, offset: usize, len: usize) {
+        debug_assert!(offset + len <= self.blocks << self.shape.block_shift);
+        // SAFETY: the range is made of free blocks, whose content nobody needs.
+        unsafe { crate::sys::release(self.address_of(offset), len) }
+    }
+
+    // ---- bytes of clients: the only functions that touch them ----
+
+    /// Sets `len` bytes at `offset` from block 0.
+    pub fn fill(&self, offset: usize, len: usize, value: u8) {
+        debug_assert!(offset + len <= self.blocks << self.shape.block_shift);
+        // SAFETY: the range lies in the blocks; it is free or is about to be, so nobody else has a claim on it.
+        unsafe { self.base.add(offset).write_bytes(value, len) }
+    }
+
+    /// Zeroes so that the compiler may not leave it out, whatever happens to the memory afterwards.
+    pub fn wipe(&self, offset: usize, len: usize) {
+        self.fill(offset, len, 0);
+        core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
+    }
+
+    /// Copies between two allocations of one client.
+    pub fn copy(&self, from: usize, to: usize, len: usize) {
+        debug_assert!(from + len <= to || to + len <= from);
+        // SAFETY: both ranges lie in the blocks and belong to different allocations, so they do not overlap.
+        unsafe { core::ptr::copy_nonoverlapping(self.base.add(from), self.base.add(to), len) }
+    }
+
+    /// One byte of client memory: to compare a red zone or a pattern, never to decide anything else.
+    #[inline]
+    pub fn byte(&self, offset: usize) -> u8 {
+        debug_assert!(offset < self.blocks << self.shape.block_shift);
+        // SAFETY: the byte lies in the blocks. Volatile: a client may write there at any time.
+        unsafe { self.base.add(offset).read_volatile() }
+    }
+
+    #[inline]
+    pub fn set_byte(&self, offset: usize, value: u8) {
+        debug_assert!(offset < self.blocks << self.shape.block_shift);
+        // SAFETY: the byte lies in the blocks, in a red zone or in quarantined memory.
+        unsafe { self.base.add(offset).write_volatile(value) }
+    }
+}

@@ -1,0 +1,263 @@
+//! Size classes: from a requested size to a cell, a run of units, or a run of blocks.
+//!
+//! A request goes one of three ways, smallest first:
+//!
+//! ```text
+//!   slab class c   cells of `cell(c)` bytes, cut out of a slab of 2^slab_order units
+//!   units          n units of one block, from the block's buddy allocator
+//!   blocks         n whole blocks and some units of one more, from the context
+//! ```
+//!
+//! Default mode: the cells are the powers of two from max(16, alignment) to half a unit, and a run of units
+//! is a power of two as well, so everything is naturally aligned. PACKED: the multiples of the alignment up
+//! to 128, then four steps per doubling up to a few units, then any number of units.
+//!
+//! Invariants: cells ascend; each is a multiple of the alignment; a slab has 2 to 64 cells (they are the bits
+//! of one word) and fits a block; `class_of(n)` is the first class whose cell holds n bytes.
+//! May know: nothing. Plain arithmetic, no pointers.
+
+/// Most slab classes of any context (PACKED at alignment 8 has 35).
+pub const MAX_CLASSES: usize = 36;
+/// Sizes up to this many bytes find their class by one table look-up.
+const TABLE_BYTES: usize = 1024;
+/// The table has one entry for every 8 bytes.
+const TABLE_STEP: usize = 8;
+const NO_CLASS: u8 = 0xff;
+/// No cell is smaller, whatever the alignment: it would cost more in records than it saves.
+pub const MIN_CELL: usize = 16;
+
+/// What one slab class looks like.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Class {
+    /// Bytes per cell.
+    pub cell: u32,
+    /// 2^32 / cell, rounded up: `cell_index` multiplies by it in place of a division.
+    reciprocal: u32,
+    /// A slab is 2^slab_order units.
+    pub slab_order: u8,
+    /// Cells per slab, 2 to 64.
+    pub cells: u8,
+}
+
+impl Class {
+    const NONE: Class = Class { cell: 0, reciprocal: 0, slab_order: 0, cells: 0 };
+
+    fn new(cell: usize, slab_order: u32, slab_bytes: usize) -> Class {
+        let cells = slab_bytes.checked_div(cell).unwrap_or(0).min(64);
+        let reciprocal = (1u64 << 32).checked_div(cell as u64).unwrap_or(0) + 1;
+        Class { cell: cell as u32, reciprocal: reciprocal as u32, slab_order: slab_order as u8, cells: cells as u8 }
+    }
+
+    /// Which cell holds the byte at `offset` in the slab; `>= cells` in the rest at the end.
+    /// Exact for offsets below 2^20: the reciprocal is too large by less than 2^-20 of itself there.
+    pub fn cell_index(&self, offset: usize) -> usize {
+        ((offset as u64).wrapping_mul(self.reciprocal as u64) >> 32) as usize
+    }
+
+    /// The free word of a slab that has nothing in use.
+    pub fn full_mask(&self) -> u64 {
+        if self.cells >= 64 { !0 } else { (1u64 << self.cells) - 1 }
+    }
+}
+
+/// Where a request is served from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    Slab(usize),
+    /// So many units of one block; they begin at a multiple of 2^order units.
+    Units { units: usize, order: u32 },
+    /// So many whole blocks, and so many units of the block behind them.
+    Blocks { blocks: usize, units: usize },
+}
+
+/// The sizes of one context.
+#[repr(C)]
+pub struct Sizes {
+    unit_shift: u32,
+    block_shift: u32,
+    alignment: usize,
+    packed: bool,
+    count: u8,
+    table: [u8; TABLE_BYTES / TABLE_STEP + 1],
+    classes: [Class; MAX_CLASSES],
+}
+
+/// log2 of the unit of a context: 1 KiB, an eighth of a smaller block, never less than the alignment.
+pub fn unit_shift(block_shift: u32, alignment: usize) -> u32 {
+    (block_shift.saturating_sub(3)).clamp(8, 10).max(log2_ceil(alignment)).min(block_shift)
+}
+
+/// Smallest k with 2^k >= n (0 for 0 and 1).
+pub fn log2_ceil(n: usize) -> u32 {
+    if n <= 1 { 0 } else { usize::BITS - (n - 1).leading_zeros() }
+}
+
+impl Sizes {
+    pub fn new(alignment: usize, block_shift: u32, packed: bool) -> Sizes {
+        let unit_shift = unit_shift(block_shift, alignment);
+        let mut sizes = Sizes {
+            unit_shift,
+            block_shift,
+            alignment,
+            packed,
+            count: 0,
+            table: [NO_CLASS; TABLE_BYTES / TABLE_STEP + 1],
+            classes: [Class::NONE; MAX_CLASSES],
+        };
+        if packed {
+            sizes.add_packed_classes();
+        } else {
+            let mut cell = alignment.max(MIN_CELL);
+            while cell < 1 << unit_shift {
+                sizes.add(cell, 0);
+                cell *= 2;
+            }
+        }
+        for step in 0..sizes.table.len() {
+            let class = sizes.search(step * TABLE_STEP).map_or(NO_CLASS, |c| c as u8);
+            if let Some(entry) = sizes.table.get_mut(step) {
+                *entry = class;
+            }
+        }
+        sizes
+    }
+
+    fn add_packed_classes(&mut self) {
+        let mut last = 0;
+        let mut cell = MIN_CELL;
+        let largest = (4usize << self.unit_shift).min(1 << (self.block_shift - 2));
+        while cell <= largest {
+            let rounded = cell.next_multiple_of(self.alignment);
+            // A cell of whole units gains nothing over a run, unless a smaller cell already passed a unit.
+            if rounded > last && rounded <= largest {
+                let order = self.best_slab_order(rounded);
+                self.add(rounded, order);
+                last = rounded;
+            }
+            cell += if cell < 128 { 8 } else { (1usize << (usize::BITS - 1 - cell.leading_zeros())) / 4 };
+        }
+    }
+
+    /// The smallest slab that wastes at most a thirty-second at its end, else the one that wastes least.
+    fn best_slab_order(&self, cell: usize) -> u32 {
+        let most = (self.block_shift - self.unit_shift).min(4);
+        let (mut best, mut least) = (0, usize::MAX);
+        for order in 0..=most {
+            let bytes = 1usize << (self.unit_shift + order);
+            let cells = (bytes / cell.max(1)).min(64);
+            if cells < 2 {
+                continue;
+            }
+            // Waste per 16 KiB, so that slabs of different lengths compare.
+            let waste = (bytes - cells * cell) << (4 - order);
+            if waste < least {
+                (best, least) = (order, waste);
+            }
+            if waste <= (1usize << (self.unit_shift + 4)) / 32 {
+                break;
+            }
+        }
+        best
+    }
+
+    fn add(&mut self, cell: usize, order: u32) {
+        let slab_bytes = 1usize << (self.unit_shift + order);
+        if let Some(class) = self.classes.get_mut(self.count as usize) {
+            *class = Class::new(cell, order, slab_bytes);
+            self.count += 1;
+        }
+    }
+
+    /// Over every field, for the context's checksum.
+    pub fn checksum(&self, mut hash: u64) -> u64 {
+        use crate::context::mix;
+        hash = mix(hash, (self.unit_shift as u64) << 32 | self.block_shift as u64);
+        hash = mix(hash, self.alignment as u64);
+        hash = mix(hash, (self.count as u64) << 1 | self.packed as u64);
+        for class in &self.classes {
+            hash = mix(hash, (class.cell as u64) << 32 | class.reciprocal as u64);
+            hash = mix(hash, (class.slab_order as u64) << 8 | class.cells as u64);
+        }
+        for entries in self.table.chunks(8) {
+            hash = mix(hash, entries.iter().fold(0, |word, &entry| word << 8 | entry as u64));
+        }
+        hash
+    }
+
+    fn search(&self, size: usize) -> Option<usize> {
+        self.classes.iter().take(self.count()).position(|class| class.cell as usize >= size)
+    }
+
+    pub fn count(&self) -> usize {
+        self.count as usize
+    }
+
+    pub fn packed(&self) -> bool {
+        self.packed
+    }
+
+    pub fn class(&self, class: usize) -> Class {
+        self.classes.get(class).copied().unwrap_or(Class::NONE)
+    }
+
+    /// The class whose cells serve `size` bytes (at least 1), if a slab does.
+    #[inline]
+    pub fn class_of(&self, size: usize) -> Option<usize> {
+        if size <= TABLE_BYTES {
+            let class = self.table.get(size.wrapping_add(TABLE_STEP - 1) / TABLE_STEP).copied().unwrap_or(NO_CLASS);
+            return (class != NO_CLASS).then_some(class as usize);
+        }
+        self.search(size)
+    }
+
+    /// Where a request of `size` bytes (at least 1) goes. None: the rounded size is no number.
+    #[inline]
+    pub fn place(&self, size: usize) -> Option<Place> {
+        if let Some(class) = self.class_of(size) {
+            return Some(Place::Slab(class));
+        }
+        let block = 1usize << self.block_shift;
+        let unit = 1usize << self.unit_shift;
+        if size <= block {
+            let order = log2_ceil(size).max(self.unit_shift) - self.unit_shift;
+            let units = if self.packed { size.div_ceil(unit) } else { 1 << order };
+            return Some(Place::Units { units, order });
+        }
+        let rounded = size.checked_next_multiple_of(unit)?;
+        Some(Place::Blocks { blocks: rounded >> self.block_shift, units: (rounded & (block - 1)) >> self.unit_shift })
+    }
+
+    /// The same for a request that has to begin at a multiple of `alignment`, a power of two up to a block.
+    pub fn place_aligned(&self, size: usize, alignment: usize) -> Option<Place> {
+        if alignment <= self.alignment {
+            return self.place(size);
+        }
+        let block = 1usize << self.block_shift;
+        let unit = 1usize << self.unit_shift;
+        let natural = size.max(alignment);
+        if natural > block || size > block {
+            return self.place(size);
+        }
+        // A cell whose size is a power of two lies at a multiple of it: slabs are aligned to their own size.
+        let power = natural.next_power_of_two();
+        if let Some(class) = self.class_of(power)
+            && self.class(class).cell as usize == power
+        {
+            return Some(Place::Slab(class));
+        }
+        let order = log2_ceil(power).max(self.unit_shift) - self.unit_shift;
+        let units = if self.packed { size.div_ceil(unit).max(1) } else { 1 << order };
+        Some(Place::Units { units, order })
+    }
+
+    /// Bytes that an allocation at `place` may use.
+    #[inline]
+    pub fn usable(&self, place: Place) -> usize {
+        match place {
+            Place::Slab(class) => self.class(class).cell as usize,
+            Place::Units { units, .. } => units << self.unit_shift,
+            Place::Blocks { blocks, units } => (blocks << self.block_shift) + (units << self.unit_shift),
+        }
+    }
+}
