@@ -50,10 +50,6 @@ impl<'a> BitSet<'a> {
         }
     }
 
-    pub fn len(&self) -> usize {
-        self.bits
-    }
-
     #[inline]
     pub fn get(&self, bit: usize) -> bool {
         bit < self.bits && self.word(bit / 64) >> (bit % 64) & 1 != 0

@@ -61,6 +61,22 @@ pub struct SlabRecord {
     pub prev: Cell<u32>,
 }
 
+impl SlabRecord {
+    /// What the record of a unit says that no slab and no run begins at.
+    #[inline]
+    pub fn blank(&self) {
+        self.free.store(0, Relaxed);
+        self.unlink();
+    }
+
+    /// What the links say of a slab that is in no list.
+    #[inline]
+    pub fn unlink(&self) {
+        self.next.set(0);
+        self.prev.set(0);
+    }
+}
+
 const _: () = assert!(size_of::<BlockRecord>() == crate::layout::BLOCK_RECORD_SIZE);
 const _: () = assert!(size_of::<SlabRecord>() == crate::layout::SLAB_RECORD_SIZE);
 
@@ -188,10 +204,6 @@ impl Map {
         self.base.wrapping_add(offset)
     }
 
-    pub fn contains(&self, address: usize) -> bool {
-        address.wrapping_sub(self.memory.addr()) < self.size
-    }
-
     // ---- records ----
 
     #[inline]
@@ -283,11 +295,12 @@ impl Map {
         unsafe { &*self.slack.add(offset / 16) }
     }
 
-    /// Makes the unit words and live words of a block say "nothing".
+    /// Makes the unit words, live words and slab records of a block say "nothing".
     pub fn clear_block_words(&self, block: usize) {
         let first = self.first_unit(block);
         for unit in first..first + self.shape.units_per_block() {
             self.unit(unit).store(0, Relaxed);
+            self.slab(unit).blank();
         }
         let words = self.shape.live_words_per_block();
         for word in block * words..(block + 1) * words {
@@ -305,6 +318,11 @@ impl Map {
         let shift = self.shape.block_shift - SLOT_SIZE.trailing_zeros();
         let block = self.blocks - 1 - (further >> shift);
         self.address_of((block << self.shape.block_shift) + (further & ((1 << shift) - 1)) * SLOT_SIZE)
+    }
+
+    /// The most slots there can be while blocks from `top` on are filled with slots.
+    pub fn most_slots(&self, top: usize) -> usize {
+        FIRST_SLOTS + (self.blocks - top) * self.slots_per_block()
     }
 
     pub fn slots_per_block(&self) -> usize {

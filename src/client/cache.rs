@@ -51,6 +51,18 @@ impl Client {
         self.tops.get(class).map_or(Context::NULL_CACHE, |top| context.map.cache_number(top.get()))
     }
 
+    /// The same, or None if it lies in no place where a top can be: for checks.
+    pub(crate) fn top_checked(&self, context: &Context, class: usize) -> Option<usize> {
+        let top = if context.sizes.packed() {
+            self.packed_top(class).get() as usize
+        } else {
+            let from = self.tops.get(class)?.get().addr().wrapping_sub(context.map.cache_table().addr());
+            (from & 3 == 0).then_some(from / 4)?
+        };
+        let entries = CACHE_PIECE + context.map.blocks * context.map.shape.cache_entries as usize;
+        (top == Context::NULL_CACHE || (CACHE_PIECE + 1..entries).contains(&top)).then_some(top)
+    }
+
     #[inline]
     fn set_top(&self, context: &Context, class: usize, entry: usize) {
         if context.sizes.packed() {

@@ -190,7 +190,7 @@ impl Client {
         };
         let misuse =
             Misuse { status, client: core::ptr::from_ref(self).cast(), name: visible(&name), address, allocation, size };
-        self.closed(context, Kind::Error, || context.report(&misuse));
+        self.closed(context, Kind::Ask, || context.report(&misuse));
     }
 
     pub(super) fn tell(&self, context: &Context, findings: &Findings) {

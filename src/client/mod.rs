@@ -155,6 +155,11 @@ impl Client {
         unsafe { Client::from_handle(client) }
     }
 
+    /// The free slot behind a free slot.
+    pub(crate) fn next_free_slot(context: &Context, slot: u32) -> u32 {
+        Client::slot_memory(context, slot).next_free.get()
+    }
+
     fn slot_memory(context: &Context, slot: u32) -> &Client {
         // SAFETY: only called for slots below `slots_used`, which are valid (dead or alive) clients.
         unsafe { &*context.map.slot(slot as usize).cast::<Client>() }
@@ -235,20 +240,25 @@ impl Client {
 
     /// Opens the fast path, if this kind of context has one.
     pub(crate) fn open(&self, context: &Context) {
-        const SLOW: u32 = flags::SHARED_CLIENTS | flags::ZERO | flags::WIPE | flags::GUARD | flags::QUARANTINE;
-        if context.flags & SLOW != 0 || context.cached_classes == 0 {
+        let sizes = self.expected_fast_sizes(context);
+        if sizes == 0 {
             self.close();
             return;
         }
+        self.fast_sizes.set(sizes);
+        self.fast_granules.set(self.granules.get());
+    }
+
+    /// The bound of the fast path while it is open; 0 in contexts that have none.
+    pub(crate) fn expected_fast_sizes(&self, context: &Context) -> usize {
+        const SLOW: u32 =
+            flags::SHARED_CLIENTS | flags::ZERO | flags::WIPE | flags::GUARD | flags::QUARANTINE | flags::PACKED;
         let shape = &context.map.shape;
-        let plain = !context.has(flags::PACKED) && shape.granule_shift == 4 && shape.unit_shift == 10 && shape.alignment == 16;
-        if plain {
-            let largest = context.cached_classes as usize - context.sizes.count() - 1;
-            self.fast_sizes.set(1 << (10 + largest));
-            self.fast_granules.set(self.granules.get());
-        } else {
-            self.close();
+        let plain = shape.granule_shift == 4 && shape.unit_shift == 10 && shape.alignment == 16;
+        if context.flags & SLOW != 0 || context.cached_classes == 0 || !plain {
+            return 0;
         }
+        1 << (9 + context.cached_classes as usize - context.sizes.count())
     }
 
     /// Closes the fast path: every call takes the long way, which asks whether it may.

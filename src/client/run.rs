@@ -167,6 +167,7 @@ impl Client {
             let record = map.record(body);
             record.run.store(head as u32, Relaxed);
             record.tail.store(0, Relaxed);
+            record.state.store(0, Relaxed);
             record.next.store(NONE, Relaxed);
             record.prev.store(NONE, Relaxed);
             record.owner.store(self.owner.get() | kind::BODY, Relaxed);

@@ -96,6 +96,7 @@ impl Client {
         }
         if new == shape.full_mask() {
             self.unlink_slab(context, class, slab);
+            record.free.store(0, Relaxed);
             for unit in slab..slab + (1 << shape.slab_order) {
                 map.unit(unit).store(self.owner.get() | code::FREE, Relaxed);
             }
@@ -133,5 +134,6 @@ impl Client {
         if next != NONE {
             context.map.slab(next as usize).prev.set(prev);
         }
+        record.unlink();
     }
 }

@@ -46,11 +46,6 @@ impl Context {
         BitSet::new(self.map.free_words(), self.map.blocks)
     }
 
-    /// Blocks that no client holds and no slots fill, those set aside included.
-    pub fn unheld_blocks(&self) -> usize {
-        self.free_blocks.load(Relaxed)
-    }
-
     /// How many blocks a client with this claim could take, if they were in the right places.
     pub fn allowance(&self, claim: &Claim) -> Result<usize, Status> {
         if claim.held >= claim.limit { Err(Status::Limit) } else { Ok(self.allowance_after(claim, 0)) }

@@ -243,16 +243,17 @@ impl Context {
         self.flags & flag != 0
     }
 
+    /// Blocks that have ever been used.
+    pub fn watermark(&self) -> usize {
+        self.watermark.load(core::sync::atomic::Ordering::Acquire)
+    }
+
     pub(crate) fn lock(&self) -> Guard<'_> {
         self.lock.when(self.has(flags::THREADS))
     }
 
     /// The entry of the cache table that means "no cache": EMPTY below it, FULL at it.
     pub const NULL_CACHE: usize = 1;
-
-    pub fn is_mapped(&self) -> bool {
-        self.mapped
-    }
 
     // ---- at once ----
 
@@ -271,10 +272,6 @@ impl Context {
     /// Free blocks that are nobody's guarantee.
     pub fn free_for_all(&self) -> usize {
         self.free_blocks.load(Relaxed).saturating_sub(self.set_aside.load(Relaxed))
-    }
-
-    pub fn held(&self) -> usize {
-        self.held_blocks.load(Relaxed)
     }
 
     pub fn peak(&self) -> usize {

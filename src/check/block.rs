@@ -1,0 +1,237 @@
+//! One block of a client: its buddy, and that every unit of it is exactly one thing.
+//! May know: client, context, buddy.
+
+use super::Outstanding;
+use crate::client::pages::{list_of_order, state_of};
+use crate::client::{Client, FULL_LIST, code};
+use crate::context::Context;
+use crate::memory::{NONE, kind};
+use core::sync::atomic::Ordering::Relaxed;
+
+/// A run of blocks from its head on; how many whole blocks it has.
+pub(super) fn run(context: &Context, client: &Client, head: usize, outstanding: &mut Outstanding) -> Option<usize> {
+    let map = &context.map;
+    let record = map.record(head);
+    let (blocks, tail) = (record.run.load(Relaxed) as usize, record.tail.load(Relaxed) as usize);
+    let end = head.checked_add(blocks)?.checked_add((tail > 0) as usize)?;
+    if blocks == 0 || end > context.watermark.load(Relaxed) || tail >= map.shape.units_per_block() {
+        return None;
+    }
+    for body in head + 1..head + blocks {
+        let record = map.record(body);
+        let good = record.owner.load(Relaxed) == client.owner.get() | kind::BODY
+            && record.slot.load(Relaxed) == client.slot()
+            && record.run.load(Relaxed) == head as u32
+            && record.tail.load(Relaxed) == 0
+            && record.next.load(Relaxed) == NONE
+            && record.prev.load(Relaxed) == NONE
+            && record.cache_pieces.load(Relaxed) == 0;
+        if !good {
+            return None;
+        }
+    }
+    if tail > 0 {
+        let record = map.record(head + blocks);
+        let good = record.owner.load(Relaxed) == client.owner.get() | kind::BUDDY
+            && record.run.load(Relaxed) == head as u32
+            && record.tail.load(Relaxed) == tail as u32;
+        if !good {
+            return None;
+        }
+    }
+    let granule = head << (map.shape.block_shift - map.shape.granule_shift);
+    let good = map.unit(map.first_unit(head)).load(Relaxed) == client.owner.get() | code::HEAD
+        && map.live_word(granule).load(Relaxed) <= 1
+        && record.cache_pieces.load(Relaxed) == 0;
+    note(outstanding, code::HEAD, !map.is_live(granule));
+    good.then_some(blocks)
+}
+
+fn note(outstanding: &mut Outstanding, code: u32, waiting: bool) {
+    if let Some(count) = outstanding.get_mut(code as usize & 0xff) {
+        *count += waiting as u32;
+    }
+}
+
+/// A buddy block.
+pub(super) fn buddy(context: &Context, client: &Client, block: usize, outstanding: &mut Outstanding) -> bool {
+    let map = &context.map;
+    let record = map.record(block);
+    let buddy = client.buddy(context, block);
+    if !buddy.consistent() {
+        return false;
+    }
+    let (list, units) = state_of(context, block);
+    let right = buddy.largest().map_or(FULL_LIST, |order| list_of_order(context, order));
+    if list != right || units != buddy.free_units() {
+        return false;
+    }
+    let tail = record.tail.load(Relaxed) as usize;
+    let run = record.run.load(Relaxed);
+    if (tail > 0) != (run != NONE) || tail > map.shape.units_per_block() {
+        return false;
+    }
+    if tail > 0 && !is_tail_of(context, client, block, run as usize, tail) {
+        return false;
+    }
+    let first = map.first_unit(block);
+    let mut unit = 0;
+    while unit < map.shape.units_per_block() {
+        let length = if unit < tail {
+            is_tail_unit(context, client, first + unit, buddy.free_run_at(unit).is_some()).then_some(1)
+        } else if let Some((start, order)) = buddy.free_run_at(unit) {
+            (start == unit && is_silent(context, client, first + unit, 1 << order, true)).then_some(1 << order)
+        } else {
+            piece(context, client, block, unit, outstanding)
+        };
+        let Some(length) = length else { return false };
+        if length == 0 || (1..length).any(|at| !map_used(&buddy, unit, at)) {
+            return false;
+        }
+        unit += length;
+    }
+    unit == map.shape.units_per_block()
+}
+
+/// Within one piece: free all along, or used all along.
+fn map_used(buddy: &crate::buddy::Buddy<'_>, unit: usize, at: usize) -> bool {
+    buddy.free_run_at(unit).is_some() == buddy.free_run_at(unit + at).is_some()
+}
+
+fn is_tail_of(context: &Context, client: &Client, block: usize, head: usize, tail: usize) -> bool {
+    if head >= block {
+        return false;
+    }
+    let record = context.map.record(head);
+    record.owner.load(Relaxed) == client.owner.get() | kind::HEAD
+        && head + record.run.load(Relaxed) as usize == block
+        && record.tail.load(Relaxed) as usize == tail
+}
+
+fn is_tail_unit(context: &Context, client: &Client, unit: usize, free: bool) -> bool {
+    !free && context.map.unit(unit).load(Relaxed) == client.owner.get() | code::TAIL && no_live_in(context, unit, 1)
+}
+
+/// Do these units say that nothing begins in them? The record of a unit of free memory is blank, too.
+fn is_silent(context: &Context, client: &Client, first: usize, count: usize, blank: bool) -> bool {
+    (first..first + count).all(|unit| {
+        let word = context.map.unit(unit).load(Relaxed);
+        let record = context.map.slab(unit);
+        (word == 0 || word == client.owner.get() | code::FREE)
+            && (!blank || (record.free.load(Relaxed) == 0 && record.next.get() == 0 && record.prev.get() == 0))
+    }) && no_live_in(context, first, count)
+}
+
+/// Live bits that are set in some units.
+fn live_count(context: &Context, first: usize, count: usize) -> usize {
+    let shape = &context.map.shape;
+    let per_unit = shape.unit_shift - shape.granule_shift;
+    let mut live = 0;
+    let mut granule = first << per_unit;
+    let end = (first + count) << per_unit;
+    while granule < end {
+        let next = ((granule | 63) + 1).min(end);
+        let word = context.map.live_word(granule).load(Relaxed) >> (granule & 63);
+        let bits = next - granule;
+        live += (if bits < 64 { word & ((1 << bits) - 1) } else { word }).count_ones() as usize;
+        granule = next;
+    }
+    live
+}
+
+fn no_live_in(context: &Context, first: usize, count: usize) -> bool {
+    live_count(context, first, count) == 0
+}
+
+/// A slab or run that begins at a unit of a block; how many units it has.
+fn piece(context: &Context, client: &Client, block: usize, unit: usize, outstanding: &mut Outstanding) -> Option<usize> {
+    let map = &context.map;
+    let at = map.first_unit(block) + unit;
+    let word = map.unit(at).load(Relaxed);
+    if word & !0xff != client.owner.get() {
+        return None;
+    }
+    let code = word & 0xff;
+    let slabs = context.sizes.count() as u32;
+    let room = map.shape.units_per_block() - unit;
+    if code < slabs {
+        return slab(context, client, code, unit, at, outstanding);
+    }
+    let record = map.slab(at);
+    let units = if code == code::RUN && context.sizes.packed() {
+        record.free.load(Relaxed) as usize
+    } else if !context.sizes.packed() && code <= slabs + map.shape.order_max() && record.free.load(Relaxed) == 0 {
+        1 << (code - slabs)
+    } else {
+        return None;
+    };
+    let aligned = units > 0 && units <= room && unit & (units.next_power_of_two() - 1) == 0;
+    if !aligned || record.next.get() != 0 || record.prev.get() != 0 || !is_silent(context, client, at + 1, units - 1, true) {
+        return None;
+    }
+    let live = map.is_live(at << (map.shape.unit_shift - map.shape.granule_shift));
+    if live_count(context, at, units) != live as usize {
+        return None;
+    }
+    note(outstanding, code, !live);
+    Some(units)
+}
+
+fn slab(
+    context: &Context,
+    client: &Client,
+    code: u32,
+    unit: usize,
+    at: usize,
+    outstanding: &mut Outstanding,
+) -> Option<usize> {
+    let map = &context.map;
+    let info = context.sizes.class(code as usize);
+    let units = 1usize << info.slab_order;
+    let free = map.slab(at).free.load(Relaxed);
+    if unit & (units - 1) != 0 || free & !info.full_mask() != 0 || free == info.full_mask() {
+        return None;
+    }
+    let linked = map.slab(at).next.get() != 0 || map.slab(at).prev.get() != 0;
+    if free == 0 && linked {
+        return None;
+    }
+    for further in 1..units {
+        let record = map.slab(at + further);
+        let blank = record.free.load(Relaxed) == 0 && record.next.get() == 0 && record.prev.get() == 0;
+        if map.unit(at + further).load(Relaxed) != client.owner.get() | code || !blank {
+            return None;
+        }
+    }
+    let mut live = 0;
+    for index in 0..info.cells as usize {
+        let start = (at << map.shape.unit_shift) + index * info.cell as usize;
+        if map.is_live(start >> map.shape.granule_shift) {
+            live += 1;
+            if free >> index & 1 != 0 {
+                return None;
+            }
+        } else {
+            note(outstanding, code, free >> index & 1 == 0);
+        }
+    }
+    (live_count(context, at, units) == live).then_some(units)
+}
+
+/// How many slabs of a class have a free cell.
+pub(super) fn slabs_with_free(context: &Context, client: &Client, class: usize) -> usize {
+    let map = &context.map;
+    let mut count = 0;
+    for block in 0..context.watermark.load(Relaxed) {
+        if map.record(block).owner.load(Relaxed) != client.owner.get() | kind::BUDDY {
+            continue;
+        }
+        let step = 1usize << context.sizes.class(class).slab_order;
+        let first = map.first_unit(block);
+        for unit in (first..first + map.shape.units_per_block()).step_by(step) {
+            let of_class = map.unit(unit).load(Relaxed) == client.owner.get() | class as u32;
+            count += (of_class && map.slab(unit).free.load(Relaxed) != 0) as usize;
+        }
+    }
+    count
+}

@@ -1,0 +1,173 @@
+//! A client's caches and its quarantine: every entry is a piece that is neither live nor free, and none is missing.
+//! May know: client, context, guard.
+
+use super::{Fault, Outstanding};
+use crate::client::cache::{block_of_entry, pieces_for};
+use crate::client::find::{self, Found};
+use crate::client::Client;
+use crate::context::{Context, FULL_BIT, MARK};
+use crate::flags;
+use crate::guard;
+use crate::layout::CACHE_PIECE;
+use crate::memory::kind;
+use crate::status::Status;
+use core::sync::atomic::Ordering::Relaxed;
+
+/// No array is longer.
+const MOST_ENTRIES: usize = 256;
+
+pub(super) fn caches(context: &Context, client: &Client, outstanding: &mut Outstanding) -> bool {
+    if context.map.cache(0).get() != MARK || context.map.cache(1).get() != MARK | FULL_BIT {
+        return false;
+    }
+    if context.has(flags::NO_CACHE) && context.cached_classes > 0 {
+        return false;
+    }
+    (0..context.cached_classes as usize).all(|class| cache(context, client, class, outstanding))
+        && (context.cached_classes == 0 || pieces(context, client))
+}
+
+/// One class: the marks, and each entry between them.
+fn cache(context: &Context, client: &Client, class: usize, outstanding: &mut Outstanding) -> bool {
+    let Some((first, count, capacity)) = array(context, client, class) else { return false };
+    for entry in first + 1..first + 1 + count {
+        let granule = context.map.cache(entry).get();
+        let offset = (granule as usize) << context.map.shape.granule_shift;
+        let Some(found) = waiting(context, client, offset) else { return false };
+        // Short arrays: comparing each with each finds an entry that is in twice.
+        let twice = (first + 1..entry).any(|other| context.map.cache(other).get() == granule);
+        if found.code as usize != class || twice || !take(outstanding, class as u32) {
+            return false;
+        }
+    }
+    count <= capacity
+}
+
+/// The EMPTY mark of a class's array, its entries, its capacity; None if anything about it is wrong.
+fn array(context: &Context, client: &Client, class: usize) -> Option<(usize, usize, usize)> {
+    let top = client.top_checked(context, class)?;
+    if top == Context::NULL_CACHE {
+        return Some((0, 0, 0));
+    }
+    let block = block_of_entry(context, top - 1)?;
+    if block >= context.watermark.load(Relaxed) || !client.owns_block(context, block) {
+        return None;
+    }
+    let start = context.map.first_cache(block);
+    let end = start + context.map.shape.cache_entries as usize;
+    let mut first = top - 1;
+    while context.map.cache(first).get() < MARK {
+        if first == start || top - first > MOST_ENTRIES {
+            return None;
+        }
+        first -= 1;
+    }
+    let mark = context.map.cache(first).get();
+    let capacity = (mark & (FULL_BIT - 1)) as usize;
+    let full = first + capacity + 1;
+    let good = mark & FULL_BIT == 0
+        && full < end
+        && (first - start) & (CACHE_PIECE - 1) == 0
+        && context.map.cache(full).get() == MARK | FULL_BIT | capacity as u32
+        && (top..full).all(|entry| context.map.cache(entry).get() < MARK);
+    good.then_some((first, top - 1 - first, capacity))
+}
+
+/// The pieces that are taken in each block are those of the arrays that lie there.
+fn pieces(context: &Context, client: &Client) -> bool {
+    for block in 0..context.watermark.load(Relaxed) {
+        if !client.owns_block(context, block) {
+            continue;
+        }
+        let mut expected = 0u64;
+        for class in 0..context.cached_classes as usize {
+            let Some((first, _, capacity)) = array(context, client, class) else { return false };
+            if capacity > 0 && block_of_entry(context, first) == Some(block) {
+                let at = (first - context.map.first_cache(block)) / CACHE_PIECE;
+                let mask = ((1u64 << pieces_for(capacity)) - 1) << at;
+                if expected & mask != 0 {
+                    return false;
+                }
+                expected |= mask;
+            }
+        }
+        if expected != context.map.record(block).cache_pieces.load(Relaxed) as u64 {
+            return false;
+        }
+    }
+    true
+}
+
+/// The piece that begins at an offset, is this client's, and is neither live nor free.
+fn waiting(context: &Context, client: &Client, offset: usize) -> Option<Found> {
+    let shape = &context.map.shape;
+    let block = offset >> shape.block_shift;
+    if block >= context.watermark.load(Relaxed) || !client.owns_block(context, block) {
+        return None;
+    }
+    let found = find::holder(context, client.owner.get(), offset)?;
+    if found.start != offset || found.live {
+        return None;
+    }
+    if (found.code as usize) < context.sizes.count() {
+        let info = context.sizes.class(found.code as usize);
+        let slab = (offset >> shape.unit_shift) & !((1 << info.slab_order) - 1);
+        let index = info.cell_index(offset - (slab << shape.unit_shift));
+        if context.map.slab(slab).free.load(Relaxed) >> (index & 63) & 1 != 0 {
+            return None;
+        }
+    }
+    Some(found)
+}
+
+fn take(outstanding: &mut Outstanding, code: u32) -> bool {
+    match outstanding.get_mut(code as usize & 0xff) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            true
+        }
+        _ => false,
+    }
+}
+
+pub(super) fn quarantine(context: &Context, client: &Client, outstanding: &mut Outstanding) -> bool {
+    let ring = &client.quarantine;
+    if ring.count() == 0 {
+        return true;
+    }
+    let home = ring.home() as usize;
+    if !context.has(flags::QUARANTINE)
+        || ring.count() > context.map.shape.cache_entries as usize / 2
+        || home >= context.watermark.load(Relaxed)
+        || context.map.record(home).owner.load(Relaxed) != client.owner.get() | kind::BUDDY
+    {
+        return false;
+    }
+    let mut weight = 0;
+    for at in 0..ring.count() {
+        let granule = client.quarantined(context, at);
+        let limit = context.map.blocks << (context.map.shape.block_shift - context.map.shape.granule_shift);
+        if granule >= limit {
+            return false;
+        }
+        let Some(found) = waiting(context, client, granule << context.map.shape.granule_shift) else { return false };
+        weight += found.usable / 16 * 16;
+        let twice = (0..at).any(|other| client.quarantined(context, other) == granule);
+        if twice || !take(outstanding, found.code) {
+            return false;
+        }
+    }
+    weight == ring.weight()
+}
+
+/// Quarantined memory that was written.
+pub(super) fn written(context: &Context, client: &Client) -> Option<Fault> {
+    for at in 0..client.quarantine.count() {
+        let start = client.quarantined(context, at) << context.map.shape.granule_shift;
+        let found = find::holder(context, client.owner.get(), start)?;
+        if let Some(offset) = guard::first_written(&context.map, start, found.usable) {
+            return Some(Fault { status: Status::UseAfterFree, offset: Some(offset), about: None });
+        }
+    }
+    None
+}

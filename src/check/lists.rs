@@ -1,0 +1,96 @@
+//! A client's own numbers, and its lists of blocks and slabs.
+//! May know: client, context.
+
+use super::{Outstanding, block};
+use crate::client::pages::state_of;
+use crate::client::{Client, FULL_LIST, RUN_LIST};
+use crate::context::Context;
+use crate::memory::{NONE, kind};
+use core::sync::atomic::Ordering::Relaxed;
+
+pub(super) fn scalars(context: &Context, client: &Client) -> bool {
+    let shape = &context.map.shape;
+    let block_granules = 1usize << (shape.block_shift - shape.granule_shift);
+    let granules = client.granules.get();
+    let (held, limit, guarantee) = (client.held.get(), client.limit.get(), client.guarantee.get());
+    let fast = client.fast_sizes.get();
+    held as usize <= context.map.blocks
+        && client.peak.get() >= held
+        && client.peak.get() as usize <= context.map.blocks
+        && (limit == 0 || guarantee <= limit)
+        && granules & (block_granules - 1) == 0
+        && granules <= context.watermark.load(Relaxed).max(context.map.blocks) * block_granules
+        && (-10..=0).contains(&client.last_status())
+        && (fast == 0 || fast == client.expected_fast_sizes(context))
+        && client.fast_granules.get() == if fast == 0 { 0 } else { granules }
+        && (client.failed_count.get() > 0 || client.largest_failed.get() == 0)
+}
+
+/// Every list: its links, its blocks, and that together they are all the blocks that the client holds.
+pub(super) fn blocks(context: &Context, client: &Client, outstanding: &mut Outstanding) -> bool {
+    let mut listed = 0;
+    for (list, head) in client.lists.iter().enumerate() {
+        let mut prev = NONE;
+        let mut at = head.get();
+        while at != NONE {
+            let number = at as usize;
+            if number >= context.watermark.load(Relaxed) || listed >= client.held.get() as usize {
+                return false;
+            }
+            let record = context.map.record(number);
+            let owner = record.owner.load(Relaxed);
+            if owner & !0xff != client.owner.get()
+                || record.slot.load(Relaxed) != client.slot()
+                || record.prev.load(Relaxed) != prev
+            {
+                return false;
+            }
+            let count = match owner & 0xff {
+                kind::HEAD if list == RUN_LIST => block::run(context, client, number, outstanding),
+                kind::BUDDY if list <= FULL_LIST && state_of(context, number).0 == list => {
+                    block::buddy(context, client, number, outstanding).then_some(1)
+                }
+                _ => None,
+            };
+            let Some(count) = count else { return false };
+            listed += count;
+            prev = at;
+            at = record.next.load(Relaxed);
+        }
+    }
+    let owned = (0..context.watermark.load(Relaxed)).filter(|&block| client.owns_block(context, block)).count();
+    listed == client.held.get() as usize && owned == listed
+}
+
+/// Every list of slabs: its links, and that it has exactly the slabs of its class with free cells.
+pub(super) fn slabs(context: &Context, client: &Client) -> bool {
+    for (class, head) in client.slabs.iter().enumerate().take(context.sizes.count()) {
+        let info = context.sizes.class(class);
+        let mut prev = NONE;
+        let mut at = head.get();
+        let mut listed = 0;
+        while at != NONE {
+            let unit = at as usize;
+            if unit >= context.map.unit_count() || unit & ((1 << info.slab_order) - 1) != 0 || listed > context.map.unit_count() {
+                return false;
+            }
+            let home = context.map.block_of_unit(unit);
+            let record = context.map.slab(unit);
+            if home >= context.watermark.load(Relaxed)
+                || !client.owns_block(context, home)
+                || context.map.unit(unit).load(Relaxed) != client.owner.get() | class as u32
+                || record.free.load(Relaxed) == 0
+                || record.prev.get() != prev
+            {
+                return false;
+            }
+            listed += 1;
+            prev = at;
+            at = record.next.get();
+        }
+        if listed != block::slabs_with_free(context, client, class) {
+            return false;
+        }
+    }
+    true
+}

@@ -1,0 +1,119 @@
+//! Every invariant, written to be read; used by vmma_check_*, by all tests, by the fuzzers.
+//!
+//! Nothing here believes a record before it has looked at it: numbers are compared with the map before they are
+//! used, and every loop has a bound that does not come from the records. So damaged records are reported, and
+//! never make the check itself read elsewhere or go on for ever.
+//!
+//! A check reports the first thing that it finds. Records come first: red zones and quarantine are only looked at
+//! through records that are in order.
+//! May know: everything below ffi; changes nothing.
+
+mod block;
+mod caches;
+mod context;
+mod lists;
+
+use crate::client::Client;
+use crate::client::find::Found;
+use crate::client::limits::for_all;
+use crate::context::Context;
+use crate::context::report::Misuse;
+use crate::flags;
+use crate::guard;
+use crate::status::Status;
+
+/// How many pieces of each code a client's blocks have that are neither live nor free.
+pub(crate) type Outstanding = [u32; 256];
+
+/// What is wrong, and where: an offset from block 0, and the allocation concerned.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    pub status: Status,
+    pub offset: Option<usize>,
+    pub about: Option<(Found, usize)>,
+}
+
+const CORRUPT: Fault = Fault { status: Status::Corrupt, offset: None, about: None };
+
+/// The first fault of a client.
+pub fn client(client: &Client) -> Option<Fault> {
+    let context = client.context();
+    if !records(context, client) {
+        return Some(CORRUPT);
+    }
+    memory(context, client)
+}
+
+/// Is every record of a client in order?
+fn records(context: &Context, client: &Client) -> bool {
+    if !context::map_is_sane(context) || !client.checksum_matches() || !lists::scalars(context, client) {
+        return false;
+    }
+    let mut outstanding: Outstanding = [0; 256];
+    lists::blocks(context, client, &mut outstanding)
+        && lists::slabs(context, client)
+        && caches::caches(context, client, &mut outstanding)
+        && caches::quarantine(context, client, &mut outstanding)
+        && outstanding.iter().all(|&count| count == 0)
+}
+
+/// Red zones and quarantined memory, as far as the context has them.
+fn memory(context: &Context, client: &Client) -> Option<Fault> {
+    if context.has(flags::GUARD) {
+        let mut fault = None;
+        for block in 0..context.watermark() {
+            if fault.is_none() && client.owns_block(context, block) {
+                client.walk_block(context, block, &mut |found, size| {
+                    let changed = guard::first_changed(&context.map, found.start, found.usable);
+                    if changed.is_some() {
+                        fault = Some(Fault { status: Status::Overrun, offset: changed, about: Some((*found, size)) });
+                    }
+                    changed.is_some() as i32
+                });
+            }
+        }
+        if fault.is_some() {
+            return fault;
+        }
+    }
+    caches::written(context, client)
+}
+
+/// Checks a client and tells the host what was found.
+pub fn client_and_tell(client_: &Client) -> Option<Status> {
+    let context = client_.context();
+    let fault = {
+        let _lock = client_.lock_shared(context);
+        client(client_)
+    }?;
+    tell(context, client_, &fault);
+    Some(fault.status)
+}
+
+/// Checks a context and tells the host what was found, and on which client.
+pub fn context_and_tell(context_: &Context) -> Option<Status> {
+    if !context::records(context_) {
+        let misuse = Misuse {
+            status: Status::Corrupt,
+            client: core::ptr::null(),
+            name: &[],
+            address: 0,
+            allocation: 0,
+            size: 0,
+        };
+        context_.report(&misuse);
+        return Some(Status::Corrupt);
+    }
+    let mut status = None;
+    for_all(context_, |each| {
+        if status.is_none() {
+            status = client_and_tell(each);
+        }
+    });
+    status
+}
+
+fn tell(context: &Context, client: &Client, fault: &Fault) {
+    let address = fault.offset.map_or(0, |offset| context.map.address_of(offset).addr());
+    client.misuse(context, fault.status, address, fault.about);
+}
