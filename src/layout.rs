@@ -100,11 +100,6 @@ impl Shape {
     pub fn node_words_per_block(&self) -> usize {
         buddy_words(self.units_per_block())
     }
-
-    /// Do cache entries of 32 bits reach all of `blocks` blocks?
-    pub fn cacheable(&self, blocks: usize) -> bool {
-        (blocks as u64) << (self.block_shift - self.granule_shift) < 0xffff_0000
-    }
 }
 
 /// Offsets from the origin; the sizes follow from the shape.

@@ -22,7 +22,7 @@ pub(super) fn scalars(context: &Context, client: &Client) -> bool {
         && granules <= context.watermark.load(Relaxed).max(context.map.blocks) * block_granules
         && (-10..=0).contains(&client.last_status())
         && (fast == 0 || fast == client.expected_fast_sizes(context))
-        && client.fast_granules.get() == if fast == 0 { 0 } else { granules }
+        && client.fast_granules.get() == if fast == 0 { 0 } else { granules.min(crate::context::MARK as usize) }
         && (client.failed_count.get() > 0 || client.largest_failed.get() == 0)
 }
 

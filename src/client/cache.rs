@@ -48,7 +48,7 @@ impl Client {
         if context.sizes.packed() {
             return self.packed_top(class).get() as usize;
         }
-        self.tops.get(class).map_or(Context::NULL_CACHE, |top| context.map.cache_number(top.get()))
+        self.tops.get(class).map_or(Context::NULL_CACHE, |top| context.map.cache_number(top.load(Relaxed)))
     }
 
     /// The same, or None if it lies in no place where a top can be: for checks.
@@ -56,7 +56,7 @@ impl Client {
         let top = if context.sizes.packed() {
             self.packed_top(class).get() as usize
         } else {
-            let from = self.tops.get(class)?.get().addr().wrapping_sub(context.map.cache_table().addr());
+            let from = self.tops.get(class)?.load(Relaxed).addr().wrapping_sub(context.map.cache_table().addr());
             (from & 3 == 0).then_some(from / 4)?
         };
         let entries = CACHE_PIECE + context.map.blocks * context.map.shape.cache_entries as usize;
@@ -68,7 +68,7 @@ impl Client {
         if context.sizes.packed() {
             self.packed_top(class).set(entry as u32);
         } else if let Some(top) = self.tops.get(class) {
-            top.set(context.map.cache_pointer(entry));
+            top.store(context.map.cache_pointer(entry).cast_mut(), Relaxed);
         }
     }
 
@@ -97,7 +97,7 @@ impl Client {
     pub(super) fn cache_push(&self, context: &Context, class: usize, granule: usize) -> bool {
         let top = self.top(context, class);
         let place = context.map.cache(top);
-        if place.get() >= MARK {
+        if place.get() >= MARK || granule >= MARK as usize {
             return false;
         }
         place.set(granule as u32);
@@ -131,7 +131,10 @@ impl Client {
 
     /// Makes room in a full cache: by a longer array where there is one, else by sending the older half back.
     /// False: the class can't have a cache now.
-    pub(super) fn cache_make_room(&self, context: &Context, class: usize) -> bool {
+    pub(super) fn cache_make_room(&self, context: &Context, class: usize, granule: usize) -> bool {
+        if granule >= MARK as usize {
+            return false;
+        }
         let top = self.top(context, class);
         let capacity = (context.map.cache(top).get() & (FULL_BIT - 1)) as usize;
         let most = Self::most_entries(context, class);

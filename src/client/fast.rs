@@ -20,7 +20,8 @@ use core::sync::atomic::Ordering::Relaxed;
 
 /// Shape of the contexts that have this path: 16-byte granules, 1 KiB units, the smallest class 16 bytes.
 const GRANULE_SHIFT: u32 = 4;
-const FIRST_CLASS_SHIFT: u32 = 4;
+/// log2 of the last offset in a cell of class 0.
+const FIRST_LOG: usize = 3;
 
 /// # Safety
 /// As `Client::from_handle`; `size` may be anything.
@@ -31,18 +32,21 @@ pub unsafe fn alloc(handle: *const Client, size: usize) -> *mut u8 {
         let client = unsafe { &*handle };
         let last = size.wrapping_sub(1);
         if last < client.fast_sizes.get() {
-            let class = (last | 15).ilog2() - (FIRST_CLASS_SHIFT - 1);
+            // log2 is 3 for the smallest class.
+            let log = (last | 15).ilog2() as usize;
             // SAFETY: sizes below the bound belong to classes that have a top. Below a top there is always an
             // entry or a mark; granules in caches lie in blocks of this client, so their live words exist.
             unsafe {
-                let place = client.tops.get_unchecked(class as usize);
-                let top = place.get().sub(1);
-                let granule = (*top).get();
+                let place = &*client.tops.as_ptr().wrapping_sub(FIRST_LOG).wrapping_add(log);
+                let granule = (*place.load(Relaxed).sub(1)).get();
                 if granule < MARK {
-                    place.set(top);
+                    // Loaded anew: the compiler makes one instruction of it.
+                    place.store(place.load(Relaxed).sub(1), Relaxed);
                     let granule = granule as usize;
                     let word = &*client.lives.get().add(granule >> 6);
-                    word.store(word.load(Relaxed) | 1 << (granule & 63), Relaxed);
+                    // A plain read: nobody else writes this word.
+                    let live = word.as_ptr().read_volatile();
+                    word.store(live | 1 << (granule & 63), Relaxed);
                     return client.base.get().add(granule << GRANULE_SHIFT);
                 }
             }
@@ -64,18 +68,19 @@ pub unsafe fn free(handle: *const Client, pointer: *mut u8) -> i32 {
         if granule < client.fast_granules.get() {
             // SAFETY: granules below the bound lie in blocks of the context below its watermark; their words exist.
             let (unit, word) = unsafe { (&*client.units.get().add(granule >> 6), &*client.lives.get().add(granule >> 6)) };
-            let class = unit.load(Relaxed) ^ client.owner.get();
+            let class = unit.load(Relaxed) as usize ^ client.fast_owner.get();
+            // With its bit turned a word gets smaller if and only if the bit was set.
             let live = word.load(Relaxed);
-            let bit = 1u64 << (granule & 63);
-            if class < super::PLAIN_TOPS as u32 && live & bit != 0 {
+            let turned = live ^ 1 << (granule & 63);
+            if class < super::PLAIN_TOPS && turned < live {
                 // SAFETY: the class is one that has a top. At a top there is always a place or a mark.
                 unsafe {
-                    let place = client.tops.get_unchecked(class as usize);
-                    let top = place.get();
+                    let place = client.tops.get_unchecked(class);
+                    let top = place.load(Relaxed);
                     if (*top).get() < MARK {
-                        word.store(live & !bit, Relaxed);
+                        word.store(turned, Relaxed);
                         (*top).set(granule as u32);
-                        place.set(top.add(1));
+                        place.store(place.load(Relaxed).add(1), Relaxed);
                         return 0;
                     }
                 }
@@ -104,7 +109,7 @@ pub unsafe fn realloc_in_cell(handle: *const Client, pointer: *mut u8, size: usi
     }
     // SAFETY: as in `free`.
     let (unit, word) = unsafe { (&*client.units.get().add(granule >> 6), &*client.lives.get().add(granule >> 6)) };
-    let class = (last | 15).ilog2() - (FIRST_CLASS_SHIFT - 1);
+    let class = (last | 15).ilog2() - FIRST_LOG as u32;
     unit.load(Relaxed) == client.owner.get() | class && word.load(Relaxed) >> (granule & 63) & 1 != 0
 }
 

@@ -151,7 +151,7 @@ impl Client {
             code::HEAD => self.give_run(context, found.start >> shape.block_shift),
             _ if class < context.cached_classes as usize => {
                 if !self.cache_push(context, class, granule)
-                    && !(self.cache_make_room(context, class) && self.cache_push(context, class, granule))
+                    && !(self.cache_make_room(context, class, granule) && self.cache_push(context, class, granule))
                 {
                     self.put_back(context, class, granule);
                 }

@@ -36,7 +36,7 @@ use crate::memory::{NONE, kind};
 use crate::status::Status;
 use core::cell::Cell;
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// The low byte of a unit word, where it is not a class: slab classes and (default mode) orders of runs behind them.
 pub mod code {
@@ -79,14 +79,16 @@ pub struct Client {
     pub(crate) base: Cell<*mut u8>,
     pub(crate) units: Cell<*const AtomicU32>,
     pub(crate) lives: Cell<*const AtomicU64>,
+    /// The owner word, as wide as a register.
+    pub(crate) fast_owner: Cell<usize>,
+    context: Cell<*const Context>,
     /// life << 8
     pub(crate) owner: Cell<u32>,
     magic: Cell<u32>,
-    context: Cell<*const Context>,
     /// Granules below the end of the highest block that this client ever had.
     pub(crate) granules: Cell<usize>,
     /// Behind the newest entry of each class's cache.
-    pub(crate) tops: [Cell<*const Cell<u32>>; PLAIN_TOPS],
+    pub(crate) tops: [AtomicPtr<Cell<u32>>; PLAIN_TOPS],
     /// For each slab class the first slab with free cells.
     pub(crate) slabs: [Cell<u32>; crate::sizes::MAX_CLASSES],
     pub(crate) lists: [Cell<u32>; LISTS],
@@ -221,6 +223,7 @@ impl Client {
     /// The state of a client that holds nothing and remembers nothing.
     fn begin(&self, context: &Context, owner: u32) {
         self.owner.set(owner);
+        self.fast_owner.set(owner as usize);
         self.granules.set(0);
         self.held.set(0);
         self.peak.set(0);
@@ -246,7 +249,7 @@ impl Client {
             return;
         }
         self.fast_sizes.set(sizes);
-        self.fast_granules.set(self.granules.get());
+        self.fast_granules.set(self.granules.get().min(crate::context::MARK as usize));
     }
 
     /// The bound of the fast path while it is open; 0 in contexts that have none.
@@ -370,7 +373,7 @@ impl Client {
         if granules > self.granules.get() {
             self.granules.set(granules);
             if self.fast_sizes.get() != 0 {
-                self.fast_granules.set(granules);
+                self.fast_granules.set(granules.min(crate::context::MARK as usize));
             }
         }
     }
@@ -501,6 +504,7 @@ impl Client {
         hash = mix(hash, self.base.get().addr() as u64);
         hash = mix(hash, self.units.get().addr() as u64);
         hash = mix(hash, self.lives.get().addr() as u64);
+        hash = mix(hash, self.fast_owner.get() as u64);
         hash = mix(hash, (self.owner.get() as u64) << 32 | self.slot.get() as u64);
         for chunk in self.name.get().chunks(8) {
             hash = mix(hash, chunk.iter().fold(0, |word, &byte| word << 8 | byte as u64));

@@ -24,9 +24,9 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering:
 use lock::{Guard, Lock};
 
 /// A cache entry from this value on is a mark, not a granule: FULL above the last place, EMPTY below the first.
-/// The low 15 bits are the capacity of the cache.
-pub const MARK: u32 = 0xffff_0000;
-pub const FULL_BIT: u32 = 0x8000;
+/// The low bits are the capacity of the cache. Granules from here on (32 GiB at 16 bytes) are never cached.
+pub const MARK: u32 = 0x8000_0000;
+pub const FULL_BIT: u32 = 0x4000_0000;
 
 const MAGIC: u64 = 0x766d_6d61_2d30_2e35;
 
@@ -141,7 +141,7 @@ impl Context {
         let packed = accepted & flags::PACKED != 0;
         let sizes = Sizes::new(shape.alignment, shape.block_shift, packed);
         let blocks = map.blocks;
-        let caches = accepted & (flags::NO_CACHE | flags::QUARANTINE) == 0 && shape.cacheable(blocks) && shape.cache_entries > 0;
+        let caches = accepted & (flags::NO_CACHE | flags::QUARANTINE) == 0 && shape.cache_entries > 0;
         let cached = if !caches {
             0
         } else if packed {
