@@ -213,9 +213,7 @@ typedef struct vmma_stats vmma_stats_t;
 /**
  * Visits one live allocation; `size` is its vmma_get_size. Non-zero stops the walk and is returned by it.
  */
-typedef int (*vmma_visit_allocation_fn)(vmma_client_t *client,
-                                        void *allocation,
-                                        size_t size,
+typedef int (*vmma_visit_allocation_fn)(vmma_client_t *client, void *allocation, size_t size,
                                         void *user);
 
 /** Visits one client. Non-zero stops the walk and is returned by it. */
@@ -299,10 +297,7 @@ const char *vmma_status_string(int status);
  * Owner: given memory stays the caller's and must outlive the context. Cost: does not grow with the memory
  * given, except for the records that must be cleared. Threads: any.
  */
-vmma_context_t *vmma_create_context(void *memory,
-                                    size_t size,
-                                    size_t alignment,
-                                    size_t block_size,
+vmma_context_t *vmma_create_context(void *memory, size_t size, size_t alignment, size_t block_size,
                                     vmma_flags_t flags);
 
 /**
@@ -329,9 +324,7 @@ int vmma_delete_context(vmma_context_t *context);
  *
  * Cost: arithmetic only. Threads: any.
  */
-size_t vmma_get_required_size(size_t usable,
-                              size_t alignment,
-                              size_t block_size,
+size_t vmma_get_required_size(size_t usable, size_t alignment, size_t block_size,
                               vmma_flags_t flags);
 
 /**
@@ -511,8 +504,7 @@ int vmma_trim_client(vmma_client_t *client);
  * in or next to it. Cost: a few table reads and writes as a rule; above a block a search for a run.
  * Threads: client.
  */
-void *vmma_alloc(vmma_client_t *client,
-                 size_t size);
+void *vmma_alloc(vmma_client_t *client, size_t size);
 
 /**
  * Allocates count x size bytes, all zero.
@@ -537,9 +529,7 @@ void *vmma_calloc(vmma_client_t *client, size_t count, size_t size);
  *
  * Cost: constant in place; a move costs vmma_alloc, vmma_free and the copy. Threads: client.
  */
-void *vmma_realloc(vmma_client_t *client,
-                   void *ptr,
-                   size_t size);
+void *vmma_realloc(vmma_client_t *client, void *ptr, size_t size);
 
 /**
  * Allocates at least `size` bytes at a multiple of `alignment`.
@@ -568,8 +558,7 @@ void *vmma_aligned_alloc(vmma_client_t *client, size_t alignment, size_t size);
  *
  * Cost: a few table reads and writes as a rule. Threads: client.
  */
-int vmma_free(vmma_client_t *client,
-              void *ptr);
+int vmma_free(vmma_client_t *client, void *ptr);
 
 /**
  * Serves as a lua_Alloc: pass the client as its ud.
@@ -580,10 +569,7 @@ int vmma_free(vmma_client_t *client,
  *
  * Cost: as vmma_alloc, vmma_realloc and vmma_free. Threads: client.
  */
-void *vmma_lua_alloc(void *client,
-                     void *ptr,
-                     size_t _osize,
-                     size_t nsize);
+void *vmma_lua_alloc(void *client, void *ptr, size_t _osize, size_t nsize);
 
 /**
  * Tells whether an address lies inside a live allocation of this client. (0.4.0)
@@ -606,8 +592,7 @@ int vmma_test_address(const vmma_client_t *client, const void *address);
  *
  * Cost: a small fixed number of table reads. Threads: client.
  */
-size_t vmma_get_size(const vmma_client_t *client,
-                     const void *ptr);
+size_t vmma_get_size(const vmma_client_t *client, const void *ptr);
 
 /**
  * Finds the live allocation of this client that holds an address.
@@ -619,9 +604,7 @@ size_t vmma_get_size(const vmma_client_t *client,
  *
  * Cost: a small fixed number of table reads. Threads: client.
  */
-void *vmma_find_allocation(const vmma_client_t *client,
-                           const void *address,
-                           size_t *size);
+void *vmma_find_allocation(const vmma_client_t *client, const void *address, size_t *size);
 
 /**
  * Finds the client that owns the live allocation which holds an address.
@@ -633,8 +616,7 @@ void *vmma_find_allocation(const vmma_client_t *client,
  * Cost: a small fixed number of table reads. Threads: any; of memory that another thread is just freeing it
  * is a snapshot.
  */
-vmma_client_t *vmma_find_client(const vmma_context_t *context,
-                                const void *address);
+vmma_client_t *vmma_find_client(const vmma_context_t *context, const void *address);
 
 /**
  * Tells the context of a client.
@@ -654,8 +636,7 @@ vmma_context_t *vmma_get_context(const vmma_client_t *client);
  *
  * Cost: constant. Threads: client.
  */
-int vmma_set_name(vmma_client_t *client,
-                  const char *name);
+int vmma_set_name(vmma_client_t *client, const char *name);
 
 /**
  * Tells a client's name.
@@ -723,8 +704,7 @@ size_t vmma_get_peak_held_size(const vmma_client_t *client);
  *
  * Cost: constant. Threads: client.
  */
-int vmma_set_limit(vmma_client_t *client,
-                   size_t bytes);
+int vmma_set_limit(vmma_client_t *client, size_t bytes);
 
 /**
  * Tells a client's limit in bytes as it was set; 0 is no limit.
@@ -746,8 +726,7 @@ size_t vmma_get_limit(const vmma_client_t *client);
  *
  * Cost: constant. Threads: client.
  */
-int vmma_set_guarantee(vmma_client_t *client,
-                       size_t bytes);
+int vmma_set_guarantee(vmma_client_t *client, size_t bytes);
 
 /**
  * Tells a client's guarantee in bytes as it was set; 0 is none.
@@ -783,9 +762,7 @@ size_t vmma_get_max_alloc(vmma_client_t *client);
  *
  * Cost: constant. Threads: client.
  */
-int vmma_set_oom_handler(vmma_client_t *client,
-                         vmma_oom_fn handler,
-                         void *user);
+int vmma_set_oom_handler(vmma_client_t *client, vmma_oom_fn handler, void *user);
 
 /**
  * Takes the figures of a whole context.
@@ -797,8 +774,7 @@ int vmma_set_oom_handler(vmma_client_t *client,
  *
  * Cost: a walk over all clients' blocks. Threads: quiet.
  */
-int vmma_populate_context_stats(vmma_context_t *context,
-                                vmma_stats_t *stats);
+int vmma_populate_context_stats(vmma_context_t *context, vmma_stats_t *stats);
 
 /**
  * Takes the figures of one client.
@@ -810,8 +786,7 @@ int vmma_populate_context_stats(vmma_context_t *context,
  *
  * Cost: a walk over the client's blocks. Threads: client.
  */
-int vmma_populate_client_stats(vmma_client_t *client,
-                               vmma_stats_t *stats);
+int vmma_populate_client_stats(vmma_client_t *client, vmma_stats_t *stats);
 
 /**
  * Visits the live allocations of a client in the order of their addresses.
@@ -871,10 +846,7 @@ int vmma_check_context(vmma_context_t *context);
  *
  * Cost: a walk over all blocks. Threads: quiet.
  */
-int vmma_dump(vmma_context_t *context,
-              int format,
-              vmma_write_fn write,
-              void *user);
+int vmma_dump(vmma_context_t *context, int format, vmma_write_fn write, void *user);
 
 /**
  * Sets the function that is told of each misuse in a context.
@@ -889,9 +861,7 @@ int vmma_dump(vmma_context_t *context,
  *
  * Cost: constant. Threads: alone.
  */
-int vmma_set_error_handler(vmma_context_t *context,
-                           vmma_error_fn handler,
-                           void *user);
+int vmma_set_error_handler(vmma_context_t *context, vmma_error_fn handler, void *user);
 
 #ifdef __cplusplus
 } /* extern "C" */

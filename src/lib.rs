@@ -68,3 +68,6 @@ mod rt {
         ".popsection",
     );
 }
+
+#[cfg(test)]
+mod tests;

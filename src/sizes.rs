@@ -34,6 +34,10 @@ pub struct Class {
     pub cell: u32,
     /// 2^32 / cell, rounded up: `cell_index` multiplies by it in place of a division.
     reciprocal: u32,
+    /// The free word of a slab that has nothing in use.
+    pub full: u64,
+    /// Most entries of a cache of this class.
+    pub most_cached: u32,
     /// A slab is 2^slab_order units.
     pub slab_order: u8,
     /// Cells per slab, 2 to 64.
@@ -41,24 +45,43 @@ pub struct Class {
 }
 
 impl Class {
-    const NONE: Class = Class { cell: 0, reciprocal: 0, slab_order: 0, cells: 0 };
+    const NONE: Class = Class { cell: 0, reciprocal: 0, full: 0, most_cached: 0, slab_order: 0, cells: 0 };
 
     fn new(cell: usize, slab_order: u32, slab_bytes: usize) -> Class {
         let cells = slab_bytes.checked_div(cell).unwrap_or(0).min(64);
         let reciprocal = (1u64 << 32).checked_div(cell as u64).unwrap_or(0) + 1;
-        Class { cell: cell as u32, reciprocal: reciprocal as u32, slab_order: slab_order as u8, cells: cells as u8 }
+        Class {
+            cell: cell as u32,
+            reciprocal: reciprocal as u32,
+            full: !0 >> (64 - cells as u32 & 63),
+            most_cached: most_cached(cell) as u32,
+            slab_order: slab_order as u8,
+            cells: cells as u8,
+        }
+    }
+
+    /// The first unit of the slab of this class that holds `unit`.
+    #[inline(always)]
+    pub fn slab_of(&self, unit: usize) -> usize {
+        unit & (!0 << self.slab_order)
     }
 
     /// Which cell holds the byte at `offset` in the slab; `>= cells` in the rest at the end.
     /// Exact for offsets below 2^20: the reciprocal is too large by less than 2^-20 of itself there.
+    #[inline(always)]
     pub fn cell_index(&self, offset: usize) -> usize {
         ((offset as u64).wrapping_mul(self.reciprocal as u64) >> 32) as usize
     }
+}
 
-    /// The free word of a slab that has nothing in use.
-    pub fn full_mask(&self) -> u64 {
-        if self.cells >= 64 { !0 } else { (1u64 << self.cells) - 1 }
-    }
+/// No cache keeps more than so many bytes, but for two entries.
+const MOST_CACHED_BYTES: usize = 32 << 10;
+/// No cache has more entries: eight pieces of eight, less the two marks.
+const MOST_CACHED: usize = 62;
+
+/// Most entries of the cache for pieces of `bytes` bytes.
+pub fn most_cached(bytes: usize) -> usize {
+    MOST_CACHED_BYTES.checked_div(bytes).unwrap_or(0).clamp(2, MOST_CACHED)
 }
 
 /// Where a request is served from.
@@ -110,7 +133,7 @@ impl Sizes {
         } else {
             let mut cell = alignment.max(MIN_CELL);
             while cell < 1 << unit_shift {
-                sizes.add(cell, 0);
+                sizes.add(cell, sizes.natural_slab_order(cell));
                 cell *= 2;
             }
         }
@@ -121,6 +144,12 @@ impl Sizes {
             }
         }
         sizes
+    }
+
+    /// As many cells as a word has bits, in at most four units and a quarter of a block.
+    fn natural_slab_order(&self, cell: usize) -> u32 {
+        let bytes = (64 * cell).min(4 << self.unit_shift).min(1 << (self.block_shift - 2));
+        log2_ceil(bytes).max(self.unit_shift) - self.unit_shift
     }
 
     fn add_packed_classes(&mut self) {
@@ -177,7 +206,8 @@ impl Sizes {
         hash = mix(hash, (self.count as u64) << 1 | self.packed as u64);
         for class in &self.classes {
             hash = mix(hash, (class.cell as u64) << 32 | class.reciprocal as u64);
-            hash = mix(hash, (class.slab_order as u64) << 8 | class.cells as u64);
+            hash = mix(hash, class.full);
+            hash = mix(hash, (class.most_cached as u64) << 16 | (class.slab_order as u64) << 8 | class.cells as u64);
         }
         for entries in self.table.chunks(8) {
             hash = mix(hash, entries.iter().fold(0, |word, &entry| word << 8 | entry as u64));
@@ -197,8 +227,9 @@ impl Sizes {
         self.packed
     }
 
-    pub fn class(&self, class: usize) -> Class {
-        self.classes.get(class).copied().unwrap_or(Class::NONE)
+    #[inline(always)]
+    pub fn class(&self, class: usize) -> &Class {
+        self.classes.get(class).unwrap_or(&Class::NONE)
     }
 
     /// The class whose cells serve `size` bytes (at least 1), if a slab does.
@@ -209,6 +240,23 @@ impl Sizes {
             return (class != NO_CLASS).then_some(class as usize);
         }
         self.search(size)
+    }
+
+    /// The class of a request that a cache may serve: slab classes, and behind them the orders of runs; a number that
+    /// no cache has for every other size, 0 included.
+    #[inline(always)]
+    pub fn cache_class(&self, size: usize) -> usize {
+        let last = size.wrapping_sub(1);
+        if last < TABLE_BYTES {
+            let class = self.table.get(last / TABLE_STEP + 1).copied().unwrap_or(NO_CLASS);
+            if class != NO_CLASS {
+                return class as usize;
+            }
+        }
+        if self.packed || size == 0 || size > 1 << self.block_shift {
+            return usize::MAX;
+        }
+        self.count() + log2_ceil(size).saturating_sub(self.unit_shift) as usize
     }
 
     /// Where a request of `size` bytes (at least 1) goes. None: the rounded size is no number.

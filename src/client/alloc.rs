@@ -32,7 +32,15 @@ pub struct Request {
 pub unsafe fn long_way(handle: *const Client, size: usize) -> *mut u8 {
     // SAFETY: as the caller promised.
     match unsafe { Client::from_handle(handle) } {
-        Some(client) => client.allocate(Request { size: size.max(1), alignment: 0, zero: false }),
+        Some(client) => {
+            let context = client.context();
+            if client.is_simple(context)
+                && let Some(offset) = client.second_alloc(context, size)
+            {
+                return context.map.address_of(offset);
+            }
+            client.allocate(Request { size: size.max(1), alignment: 0, zero: false })
+        }
         None => {
             sys::set_errno(sys::EINVAL);
             core::ptr::null_mut()
@@ -155,11 +163,7 @@ impl Client {
                     if let Some(granule) = self.cache_pop(context, class) {
                         return Ok(granule << shape.granule_shift);
                     }
-                    self.cache_begin(context, class);
-                    self.slab_refill(context, class, self.refill_count(context, class))?;
-                    if let Some(granule) = self.cache_pop(context, class) {
-                        return Ok(granule << shape.granule_shift);
-                    }
+                    return self.fetch(context, class);
                 }
                 Ok(self.slab_take(context, class)? << shape.granule_shift)
             }
@@ -171,21 +175,33 @@ impl Client {
                 {
                     return Ok(granule << shape.granule_shift);
                 }
+                if !context.sizes.packed() {
+                    return self.fetch(context, class);
+                }
                 let first = self.alloc_units(context, order)?;
-                let code = if context.sizes.packed() {
-                    context.map.slab(first).free.store(units as u64, Relaxed);
-                    if units < 1 << order {
-                        self.return_units(context, first + units, first + (1 << order));
-                    }
-                    code::RUN
-                } else {
-                    class as u32
-                };
-                context.map.unit(first).store(self.owner.get() | code, Relaxed);
+                context.map.slab(first).free.store(units as u64, Relaxed);
+                if units < 1 << order {
+                    self.return_units(context, first + units, first + (1 << order));
+                }
+                context.map.unit(first).store(self.owner.get() | code::RUN, Relaxed);
                 Ok(first << shape.unit_shift)
             }
             Place::Blocks { blocks, units } => self.take_run(context, blocks, units),
         }
+    }
+
+    /// A cell of a class whose cache is empty (and some more into the cache), or a run of its order; the offset.
+    pub(super) fn fetch(&self, context: &Context, class: usize) -> Result<usize, Status> {
+        let shape = &context.map.shape;
+        let slabs = context.sizes.count();
+        if class < slabs {
+            self.cache_begin(context, class);
+            let count = self.refill_count(context, class);
+            return Ok(self.slab_refill(context, class, count)? << shape.granule_shift);
+        }
+        let first = self.alloc_units(context, (class - slabs) as u32)?;
+        context.map.unit(first).store(self.owner.get() | class as u32, Relaxed);
+        Ok(first << shape.unit_shift)
     }
 
     /// Gives up quarantine, caches and empty blocks. True if there was anything to give up.

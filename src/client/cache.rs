@@ -21,15 +21,10 @@ use super::{Client, FULL_LIST, PACKED_TOPS, PLAIN_TOPS};
 use crate::context::{Context, FULL_BIT, MARK};
 use crate::layout::CACHE_PIECE;
 use crate::memory::NONE;
+use crate::sizes::most_cached;
 use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 
-/// No cache keeps more than so many bytes, but for two entries.
-const MOST_BYTES: usize = 32 << 10;
-/// A refill takes at most so many bytes at once.
-const REFILL_BYTES: usize = 4 << 10;
-/// The longest array, in pieces.
-const MOST_PIECES: usize = 8;
 
 impl Client {
     // ---- tops ----
@@ -64,7 +59,7 @@ impl Client {
     }
 
     #[inline]
-    fn set_top(&self, context: &Context, class: usize, entry: usize) {
+    pub(super) fn set_top(&self, context: &Context, class: usize, entry: usize) {
         if context.sizes.packed() {
             self.packed_top(class).set(entry as u32);
         } else if let Some(top) = self.tops.get(class) {
@@ -93,7 +88,7 @@ impl Client {
         Some(granule as usize)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn cache_push(&self, context: &Context, class: usize, granule: usize) -> bool {
         let top = self.top(context, class);
         let place = context.map.cache(top);
@@ -118,21 +113,37 @@ impl Client {
 
     /// The most entries that a class's cache may ever have.
     fn most_entries(context: &Context, class: usize) -> usize {
-        (MOST_BYTES / Self::cell_bytes(context, class).max(1)).clamp(2, MOST_PIECES * CACHE_PIECE - 2)
+        let slabs = context.sizes.count();
+        if class < slabs {
+            return context.sizes.class(class).most_cached as usize;
+        }
+        most_cached(Self::cell_bytes(context, class))
     }
 
     /// How many entries a refill fetches: half of the cache, but not much memory.
     pub(super) fn refill_count(&self, context: &Context, class: usize) -> usize {
-        let bytes = Self::cell_bytes(context, class);
-        let most = (REFILL_BYTES / bytes.max(1)).max(1);
+        let most = context.sizes.class(class).most_cached as usize / 2;
+        if self.granules.get() > MARK as usize {
+            return 0; // some of the client's granules are too large to be cached
+        }
         let mark = context.map.cache(self.top(context, class) - 1).get();
-        ((mark & (FULL_BIT - 1)) as usize / 2).clamp(1, most)
+        ((mark & (FULL_BIT - 1)) as usize / 2).min(most)
     }
 
-    /// Makes room in a full cache: by a longer array where there is one, else by sending the older half back.
-    /// False: the class can't have a cache now.
+    /// Is a longer array for this class worth looking for? Where no piece was free there is none before the client has
+    /// another block.
+    #[inline(always)]
+    pub(super) fn may_grow(&self, context: &Context, class: usize, capacity: u32) -> bool {
+        capacity < context.sizes.class(class).most_cached && self.no_pieces_at.get() != self.held.get()
+    }
+
+    /// Makes room in a full cache by a longer array, where there is one to be had. False: the cache stays full, and
+    /// what is freed goes back to its slab: to send older entries there in its place would only be more work.
     pub(super) fn cache_make_room(&self, context: &Context, class: usize, granule: usize) -> bool {
         if granule >= MARK as usize {
+            return false;
+        }
+        if self.no_pieces_at.get() == self.held.get() {
             return false;
         }
         let top = self.top(context, class);
@@ -144,18 +155,15 @@ impl Client {
                 self.move_array(context, class, first, wanted);
                 return true;
             }
+            self.no_pieces_at.set(self.held.get());
         }
-        if capacity == 0 {
-            return false;
-        }
-        self.flush_oldest(context, class, capacity.div_ceil(2));
-        true
+        false
     }
 
     /// A cache for a class that has none yet.
     pub(super) fn cache_begin(&self, context: &Context, class: usize) {
         let top = self.top(context, class);
-        if top == Context::NULL_CACHE {
+        if top == Context::NULL_CACHE && self.no_pieces_at.get() != self.held.get() {
             let wanted = Self::most_entries(context, class).min(CACHE_PIECE - 2);
             if let Some(first) = self.take_pieces(context, pieces_for(wanted)) {
                 self.move_array(context, class, first, wanted);
@@ -189,25 +197,12 @@ impl Client {
         (at, top - 1 - at)
     }
 
-    /// Sends the `count` oldest entries back to their slabs (or the buddy).
-    fn flush_oldest(&self, context: &Context, class: usize, count: usize) {
-        let (first, have) = self.array(context, class);
-        let count = count.min(have);
-        for at in first + 1..first + 1 + count {
-            self.put_back(context, class, context.map.cache(at).get() as usize);
-        }
-        for at in first + 1 + count..first + 1 + have {
-            context.map.cache(at - count).set(context.map.cache(at).get());
-        }
-        self.set_top(context, class, first + 1 + have - count);
-    }
-
     /// What leaves a cache goes where it would have gone without one.
     #[inline]
     pub(super) fn put_back(&self, context: &Context, class: usize, granule: usize) {
         let slabs = context.sizes.count();
         if class < slabs {
-            self.slab_put(context, class, granule);
+            let _ = self.slab_put(context, class, granule);
         } else {
             let unit = granule >> (context.map.shape.unit_shift - context.map.shape.granule_shift);
             self.free_units(context, unit, 1 << (class - slabs));
@@ -225,7 +220,9 @@ impl Client {
 
     fn flush_class(&self, context: &Context, class: usize) -> bool {
         let (first, have) = self.array(context, class);
-        self.flush_oldest(context, class, have);
+        for at in first + 1..first + 1 + have {
+            self.put_back(context, class, context.map.cache(at).get() as usize);
+        }
         self.set_top(context, class, Context::NULL_CACHE);
         self.drop_array(context, first);
         have > 0

@@ -39,7 +39,13 @@ impl Findings {
 pub unsafe fn long_way(handle: *const Client, pointer: *mut u8) -> i32 {
     // SAFETY: as the caller promised.
     match unsafe { Client::from_handle(handle) } {
-        Some(client) => client.free(pointer.addr()),
+        Some(client) => {
+            let context = client.context();
+            if client.is_simple(context) && client.second_free(context, pointer.addr()) {
+                return 0;
+            }
+            client.free(pointer.addr())
+        }
         None => Status::Invalid.code(),
     }
 }
@@ -150,13 +156,21 @@ impl Client {
             code::RUN => self.free_units(context, found.start >> shape.unit_shift, found.usable >> shape.unit_shift),
             code::HEAD => self.give_run(context, found.start >> shape.block_shift),
             _ if class < context.cached_classes as usize => {
-                if !self.cache_push(context, class, granule)
-                    && !(self.cache_make_room(context, class, granule) && self.cache_push(context, class, granule))
-                {
-                    self.put_back(context, class, granule);
+                if !self.cache_push(context, class, granule) {
+                    self.retire_cached(context, class, granule);
                 }
             }
             _ => self.put_back(context, class, granule),
+        }
+    }
+
+    /// The same for a piece whose class has a full cache, or none.
+    pub(super) fn retire_cached(&self, context: &Context, class: usize, granule: usize) {
+        let cached = class < context.cached_classes as usize
+            && self.cache_make_room(context, class, granule)
+            && self.cache_push(context, class, granule);
+        if !cached {
+            self.put_back(context, class, granule);
         }
     }
 

@@ -93,11 +93,12 @@ pub struct Client {
     pub(crate) slabs: [Cell<u32>; crate::sizes::MAX_CLASSES],
     pub(crate) lists: [Cell<u32>; LISTS],
     slot: Cell<u32>,
-    /// While the slot is free: the next free one.
-    next_free: Cell<u32>,
     pub(crate) lock: crate::context::lock::Lock,
+    /// Blocks that it holds. While the slot is free: the next free slot.
     pub(crate) held: Cell<u32>,
     pub(crate) peak: Cell<u32>,
+    /// How many blocks were held when a cache last found no room to grow.
+    pub(crate) no_pieces_at: Cell<u32>,
     last_status: AtomicI32,
     pub(crate) limit: Cell<usize>,
     pub(crate) guarantee: Cell<usize>,
@@ -159,7 +160,7 @@ impl Client {
 
     /// The free slot behind a free slot.
     pub(crate) fn next_free_slot(context: &Context, slot: u32) -> u32 {
-        Client::slot_memory(context, slot).next_free.get()
+        Client::slot_memory(context, slot).held.get()
     }
 
     fn slot_memory(context: &Context, slot: u32) -> &Client {
@@ -184,7 +185,7 @@ impl Client {
         let free = context.free_slot.get();
         let client = if free != NONE {
             let client = Client::slot_memory(context, free);
-            context.free_slot.set(client.next_free.get());
+            context.free_slot.set(client.held.get());
             client.revive(context, free, life(context) << 8);
             client
         } else {
@@ -208,7 +209,6 @@ impl Client {
         self.units.set(context.map.unit_table());
         self.lives.set(context.map.live_table());
         self.slot.set(slot);
-        self.next_free.set(NONE);
         self.limit.set(0);
         self.guarantee.set(0);
         self.handler.set(None);
@@ -227,6 +227,7 @@ impl Client {
         self.granules.set(0);
         self.held.set(0);
         self.peak.set(0);
+        self.no_pieces_at.set(NONE);
         self.last_status.store(0, Relaxed);
         self.failed_count.set(0);
         self.largest_failed.set(0);
@@ -285,7 +286,7 @@ impl Client {
         self.close();
         self.magic.set(0);
         self.owner.set(0);
-        self.next_free.set(context.free_slot.get());
+        self.held.set(context.free_slot.get());
         context.free_slot.set(self.slot.get());
         context.client_count.store(context.client_count.load(Relaxed) - 1, Relaxed);
     }
@@ -312,6 +313,7 @@ impl Client {
             })
         };
         self.begin(context, life << 8);
+        self.seal();
     }
 
     /// Gives all blocks back; the cost is that of the blocks.

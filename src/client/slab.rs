@@ -30,33 +30,41 @@ impl Client {
         Ok(self.granule_of_cell(context, class, slab, index))
     }
 
-    /// Moves up to `count` cells of one slab into the cache of their class, the lowest on top.
-    pub(super) fn slab_refill(&self, context: &Context, class: usize, count: usize) -> Result<(), Status> {
+    /// Takes one cell, and up to `count` further ones of the same slab into the cache of the class, the lowest on top.
+    pub(super) fn slab_refill(&self, context: &Context, class: usize, count: usize) -> Result<usize, Status> {
         let slab = self.serving_slab(context, class)?;
         let record = context.map.slab(slab);
         let mut free = record.free.load(Relaxed);
-        let mut taken = [0u8; 64];
-        let mut have = 0;
-        while free != 0 && have < count {
-            if let Some(place) = taken.get_mut(have) {
-                *place = free.trailing_zeros() as u8;
+        let first = free.trailing_zeros() as usize;
+        free &= free.wrapping_sub(1);
+        let mut rest = free;
+        if (free.count_ones() as usize) > count {
+            for _ in 0..count {
+                rest &= rest.wrapping_sub(1);
             }
-            free &= free - 1;
-            have += 1;
+        } else {
+            rest = 0;
         }
-        let mut kept = have;
-        while kept > 0 {
-            let index = taken.get(kept - 1).copied().unwrap_or(0) as usize;
-            if !self.cache_push(context, class, self.granule_of_cell(context, class, slab, index)) {
-                free |= 1 << index;
+        let mut taken = free & !rest;
+        let shape = &context.map.shape;
+        let cell = context.sizes.class(class).cell as usize;
+        let start = slab << shape.unit_shift;
+        if taken != 0 {
+            // The cache is empty and has room for `count`. The highest first, so that the lowest is on top.
+            let mut top = self.top(context, class);
+            while taken != 0 {
+                let index = 63 - taken.leading_zeros() as usize;
+                taken &= !(1 << index);
+                context.map.cache(top).set(((start + index * cell) >> shape.granule_shift) as u32);
+                top += 1;
             }
-            kept -= 1;
+            self.set_top(context, class, top);
         }
-        record.free.store(free, Relaxed);
-        if free == 0 {
+        record.free.store(rest, Relaxed);
+        if rest == 0 {
             self.unlink_slab(context, class, slab);
         }
-        Ok(())
+        Ok((start + first * cell) >> shape.granule_shift)
     }
 
     /// The slab at the front of a class's list, a new one if the list is empty.
@@ -74,34 +82,55 @@ impl Client {
         for unit in first..first + (1 << shape.slab_order) {
             context.map.unit(unit).store(self.owner.get() | class as u32, Relaxed);
         }
-        context.map.slab(first).free.store(shape.full_mask(), Relaxed);
+        context.map.slab(first).free.store(shape.full, Relaxed);
         self.link_slab(context, class, first);
         Ok(first)
     }
 
-    /// Takes a cell back.
-    #[inline]
-    pub(super) fn slab_put(&self, context: &Context, class: usize, granule: usize) {
-        let map = &context.map;
-        let shape = context.sizes.class(class);
-        let unit = granule >> (map.shape.unit_shift - map.shape.granule_shift);
-        let slab = unit & !((1 << shape.slab_order) - 1);
-        let offset = (granule << map.shape.granule_shift) - (slab << map.shape.unit_shift);
-        let record = map.slab(slab);
+    /// Takes a cell back. True: that emptied its slab, so that a block may be empty now.
+    #[inline(always)]
+    pub(super) fn slab_put(&self, context: &Context, class: usize, granule: usize) -> bool {
+        let shape = &context.map.shape;
+        self.slab_put_shaped(context, class, granule, shape.granule_shift, shape.unit_shift)
+    }
+
+    /// The same where the shifts are known beforehand.
+    #[inline(always)]
+    pub(super) fn slab_put_shaped(
+        &self,
+        context: &Context,
+        class: usize,
+        granule: usize,
+        granule_shift: u32,
+        unit_shift: u32,
+    ) -> bool {
+        let info = context.sizes.class(class);
+        let slab = info.slab_of(granule >> (unit_shift - granule_shift));
+        let offset = (granule << granule_shift) - (slab << unit_shift);
+        let record = context.map.slab(slab);
         let old = record.free.load(Relaxed);
-        let new = old | 1 << (shape.cell_index(offset) & 63);
+        let new = old | 1 << (info.cell_index(offset) & 63);
         record.free.store(new, Relaxed);
         if old == 0 {
             self.link_slab(context, class, slab);
         }
-        if new == shape.full_mask() {
-            self.unlink_slab(context, class, slab);
-            record.free.store(0, Relaxed);
-            for unit in slab..slab + (1 << shape.slab_order) {
-                map.unit(unit).store(self.owner.get() | code::FREE, Relaxed);
-            }
-            self.return_units(context, slab, slab + (1 << shape.slab_order));
+        if new == info.full {
+            self.give_slab(context, class, slab);
+            return true;
         }
+        false
+    }
+
+    /// Gives a slab that has nothing in use back to its buddy.
+    #[inline(never)]
+    fn give_slab(&self, context: &Context, class: usize, slab: usize) {
+        self.unlink_slab(context, class, slab);
+        context.map.slab(slab).free.store(0, Relaxed);
+        let end = slab + (1 << context.sizes.class(class).slab_order);
+        for unit in slab..end {
+            context.map.unit(unit).store(self.owner.get() | code::FREE, Relaxed);
+        }
+        self.return_units(context, slab, end);
     }
 
     #[inline]
@@ -111,6 +140,7 @@ impl Client {
         ((slab << shape.unit_shift) + index * cell) >> shape.granule_shift
     }
 
+    #[inline(always)]
     fn link_slab(&self, context: &Context, class: usize, slab: usize) {
         let Some(head) = self.slabs.get(class) else { return };
         let record = context.map.slab(slab);

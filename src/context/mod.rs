@@ -40,6 +40,8 @@ pub struct Context {
     pub flags: u32,
     /// Most cached classes; 0 without caches.
     pub cached_classes: u32,
+    /// No flag asks for more at alloc and free than to find a cell, and there are caches to find it in.
+    pub simple: bool,
     /// The library mapped the memory itself.
     mapped: bool,
     lock: Lock,
@@ -157,6 +159,8 @@ impl Context {
             sizes,
             flags: accepted,
             cached_classes: cached as u32,
+            simple: cached > 0
+                && accepted & (flags::ZERO | flags::WIPE | flags::GUARD | flags::QUARANTINE) == 0,
             mapped,
             lock: Lock::new(),
             watermark: AtomicUsize::new(0),
@@ -230,7 +234,7 @@ impl Context {
     /// The checksum of what never changes.
     pub fn fixed_checksum(&self) -> u64 {
         let mut hash = mix(self.map.checksum(), self.flags as u64 | (self.cached_classes as u64) << 32);
-        hash = mix(hash, self.mapped as u64);
+        hash = mix(hash, (self.simple as u64) << 1 | self.mapped as u64);
         self.sizes.checksum(hash)
     }
 
@@ -267,6 +271,12 @@ impl Context {
         if !self.callbacks.load(Relaxed).is_null() {
             self.progress.fetch_add(1, Relaxed);
         }
+    }
+
+    /// Is no callback running?
+    #[inline(always)]
+    pub fn is_quiet(&self) -> bool {
+        self.callbacks.load(Relaxed).is_null()
     }
 
     /// Free blocks that are nobody's guarantee.

@@ -127,7 +127,11 @@ impl Client {
         {
             return true;
         }
-        self.walk_block(context, block, &mut |_, _| 1) != 0
+        // In a buddy block every live bit is a live allocation; what is in the words of a run's blocks is old.
+        let shape = &context.map.shape;
+        let words = shape.live_words_per_block();
+        record.owner.load(Relaxed) & 0xff == kind::BUDDY
+            && (block * words..(block + 1) * words).any(|word| context.map.live_word(word << 6).load(Relaxed) != 0)
     }
 
     /// Free memory in one buddy block: bytes, and the largest piece.

@@ -4,6 +4,7 @@
 
 mod model;
 mod region;
+mod scratch;
 
 /// Random numbers that are the same on every machine (splitmix64).
 pub(crate) struct Rng(u64);

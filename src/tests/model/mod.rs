@@ -76,6 +76,14 @@ struct Model {
 /// Says where it happened when a test fails.
 struct Place<'a>(&'a Setting, &'a Cell<usize>);
 
+/// With VMMA_TEST_TRACE set, what each operation was.
+fn trace(text: impl FnOnce() -> String) {
+    static WANTED: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    if *WANTED.get_or_init(|| std::env::var_os("VMMA_TEST_TRACE").is_some()) {
+        eprintln!("    {}", text());
+    }
+}
+
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {

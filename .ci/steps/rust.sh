@@ -1,0 +1,42 @@
+# Check steps about the Rust side: layout, lints, features, tests, documentation. Sourced by .ci/check.
+
+step_fmt() {
+    $CARGO fmt --version >/dev/null 2>&1 || skip "rustfmt is not installed"
+    $CARGO fmt --check
+}
+
+step_clippy() {
+    $CARGO clippy --version >/dev/null 2>&1 || skip "clippy is not installed"
+    $CARGO clippy --lib --tests -- -D warnings
+    # What is shipped is compiled without std: other code, other lints.
+    $CARGO clippy --release --lib -- -D warnings
+}
+
+# Each flag is a feature of its own: every one must build alone, and the library without any.
+step_features() {
+    local feature
+    for feature in "" zero wipe guard quarantine packed no_cache release abort std; do
+        echo "features: ${feature:-none}"
+        $CARGO rustc --profile check --quiet --lib --crate-type rlib --no-default-features --features "$feature" -- -D warnings
+    done
+}
+
+step_test_debug() {
+    $CARGO test
+}
+
+# The optimised code, without the fat link of every test program, which would take minutes and test nothing more.
+step_test_release() {
+    $CARGO test --profile release-test --lib --tests
+}
+
+step_doc() {
+    RUSTDOCFLAGS="-D warnings" $CARGO doc --quiet --no-deps --lib
+}
+
+# A corpus that fuzzing left is worth a run each time.
+step_fuzz_replay() {
+    [ -d fuzz ] || skip "there is no fuzz/"
+    [ -x fuzz/replay.sh ] || skip "there is no fuzz/replay.sh"
+    fuzz/replay.sh
+}
