@@ -10,9 +10,10 @@
 //! block_size in the memory, the tables begin at its first multiple of 64.
 //!
 //! Invariants: tables do not overlap, each is large enough for N blocks, and none reaches into block 0.
-//! May know: sizes, buddy (how large their records are). Pure arithmetic over numbers; no pointers.
+//! May know: sizes, buddy, flat (how large their records are). Pure arithmetic over numbers; no pointers.
 
 use crate::buddy::buddy_words;
+use crate::flat::flat_words;
 use crate::sizes::{MIN_CELL, unit_shift};
 
 /// All tables begin at multiples of this: a cache line.
@@ -48,6 +49,8 @@ pub struct Shape {
     pub cache_entries: u32,
     /// One byte for every 16 of memory: how much of an allocation is red zone.
     pub slack: bool,
+    /// Blocks are flat, not buddies.
+    pub packed: bool,
 }
 
 /// What of the flags decides about the shape.
@@ -56,6 +59,7 @@ pub struct Extras {
     pub caches: bool,
     pub quarantine: bool,
     pub slack: bool,
+    pub packed: bool,
 }
 
 impl Shape {
@@ -77,6 +81,7 @@ impl Shape {
             granule_shift: if alignment < MIN_CELL { 3 } else { 4 },
             cache_entries: cache_entries as u32,
             slack: extras.slack,
+            packed: extras.packed,
         }
     }
 
@@ -98,7 +103,7 @@ impl Shape {
     }
 
     pub fn node_words_per_block(&self) -> usize {
-        buddy_words(self.units_per_block())
+        if self.packed { flat_words(self.units_per_block()) } else { buddy_words(self.units_per_block()) }
     }
 }
 

@@ -10,7 +10,7 @@
 //!   context    one memory block: supply of blocks, slots, lock, callbacks
 //!   guard      red zones, patterns
 //!   memory     numbers to pointers                  layout    where tables lie
-//!   buddy      split and merge                      sizes     size classes       bitmap    bit sets
+//!   buddy      split and merge      flat  the same for PACKED      sizes  size classes      bitmap  bit sets
 //!   sys        the operating system                 status, flags, text, steps
 //! ```
 //!
@@ -27,6 +27,7 @@ mod client;
 mod context;
 pub mod ffi;
 mod flags;
+mod flat;
 mod guard;
 mod inspect;
 mod layout;

@@ -56,9 +56,25 @@ pub struct BlockRecord {
 pub struct SlabRecord {
     /// Slab: bit i = cell i is free. Run: its units.
     pub free: AtomicU64,
-    /// Neighbours in the list of slabs with free cells.
-    pub next: Cell<u32>,
-    pub prev: Cell<u32>,
+    /// Neighbours in the list of slabs with free cells. In every unit of a PACKED run `next` is the run's first unit.
+    pub next: Link,
+    pub prev: Link,
+}
+
+/// A number that other threads may read while its owner changes it.
+#[repr(transparent)]
+pub struct Link(AtomicU32);
+
+impl Link {
+    #[inline(always)]
+    pub fn get(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
+
+    #[inline(always)]
+    pub fn set(&self, value: u32) {
+        self.0.store(value, Relaxed);
+    }
 }
 
 impl SlabRecord {
@@ -175,7 +191,7 @@ impl Map {
             self.slack.addr(),
             shape.alignment,
             (shape.block_shift as usize) << 16 | (shape.unit_shift as usize) << 8 | shape.granule_shift as usize,
-            (shape.cache_entries as usize) << 1 | shape.slack as usize,
+            (shape.cache_entries as usize) << 2 | (shape.packed as usize) << 1 | shape.slack as usize,
         ];
         tables.iter().fold(0, |hash, &value| mix(hash, value as u64))
     }

@@ -88,7 +88,7 @@ pub fn most_cached(bytes: usize) -> usize {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
     Slab(usize),
-    /// So many units of one block; they begin at a multiple of 2^order units.
+    /// So many units of one block; they begin at a multiple of 2^order units. Default mode: they are 2^order.
     Units { units: usize, order: u32 },
     /// So many whole blocks, and so many units of the block behind them.
     Blocks { blocks: usize, units: usize },
@@ -268,9 +268,11 @@ impl Sizes {
         let block = 1usize << self.block_shift;
         let unit = 1usize << self.unit_shift;
         if size <= block {
+            if self.packed {
+                return Some(Place::Units { units: size.div_ceil(unit), order: 0 });
+            }
             let order = log2_ceil(size).max(self.unit_shift) - self.unit_shift;
-            let units = if self.packed { size.div_ceil(unit) } else { 1 << order };
-            return Some(Place::Units { units, order });
+            return Some(Place::Units { units: 1 << order, order });
         }
         let rounded = size.checked_next_multiple_of(unit)?;
         Some(Place::Blocks { blocks: rounded >> self.block_shift, units: (rounded & (block - 1)) >> self.unit_shift })
@@ -294,9 +296,12 @@ impl Sizes {
         {
             return Some(Place::Slab(class));
         }
+        if self.packed {
+            let order = log2_ceil(alignment).max(self.unit_shift) - self.unit_shift;
+            return Some(Place::Units { units: size.div_ceil(unit).max(1), order });
+        }
         let order = log2_ceil(power).max(self.unit_shift) - self.unit_shift;
-        let units = if self.packed { size.div_ceil(unit).max(1) } else { 1 << order };
-        Some(Place::Units { units, order })
+        Some(Place::Units { units: 1 << order, order })
     }
 
     /// Bytes that an allocation at `place` may use.

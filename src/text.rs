@@ -34,7 +34,7 @@ impl<const N: usize> Sink for Line<N> {
 }
 
 /// `value` in decimal.
-pub fn decimal(sink: &mut impl Sink, value: u64) {
+pub fn decimal(sink: &mut dyn Sink, value: u64) {
     let mut digits = [0u8; 20];
     let mut at = digits.len();
     let mut rest = value;
@@ -52,78 +52,112 @@ pub fn decimal(sink: &mut impl Sink, value: u64) {
 }
 
 /// `value` as 0x…
-pub fn hex(sink: &mut impl Sink, value: u64) {
+pub fn hex(sink: &mut dyn Sink, value: u64) {
     sink.put(b"0x");
-    let digits = (64 - value.leading_zeros()).div_ceil(4).max(1);
+    nibbles(sink, value, (64 - value.leading_zeros()).div_ceil(4).max(1));
+}
+
+/// The last `digits` hexadecimal digits of `value`.
+#[inline(never)]
+pub fn nibbles(sink: &mut dyn Sink, value: u64, digits: u32) {
     for digit in (0..digits).rev() {
         let nibble = (value >> (digit * 4)) as u8 & 15;
         sink.put(&[if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }]);
     }
 }
 
-/// `value` bytes in three digits or so, cut off: "12.5 MiB", or "12.5M" if `short`.
-pub fn size(sink: &mut impl Sink, value: u64, short: bool) {
-    let mut power = 0u32;
-    while power < 6 && value >> (10 * power) >= 1024 {
+/// `value` bytes in three digits or so, cut off: "12.5M", or "12.5 MiB" if `long`.
+fn size(sink: &mut dyn Sink, mut value: u64, long: bool) {
+    let mut power = 0;
+    let mut rest = 0;
+    while value >= 1024 {
+        rest = value & 1023;
+        value >>= 10;
         power += 1;
     }
-    decimal(sink, value >> (10 * power));
-    if power == 0 {
-        sink.put(if short { b"" } else { b" bytes" });
-        return;
+    decimal(sink, value);
+    let hundredths = rest * 100 / 1024;
+    let digits = [b'.', b'0' + (hundredths / 10) as u8, b'0' + (hundredths % 10) as u8];
+    let kept = match value {
+        0..10 if hundredths % 10 != 0 => 3,
+        0..100 if hundredths >= 10 => 2,
+        _ => 0,
+    };
+    sink.put(digits.get(..kept).unwrap_or(&[]));
+    if long {
+        sink.put(b" ");
     }
-    let whole = value >> (10 * power);
-    let hundredths = ((value >> (10 * (power - 1))) & 1023) * 100 / 1024;
-    let (tenths, last) = (hundredths / 10, hundredths % 10);
-    if whole < 10 && last != 0 {
-        sink.put(&[b'.', b'0' + tenths as u8, b'0' + last as u8]);
-    } else if whole < 100 && tenths != 0 {
-        sink.put(&[b'.', b'0' + tenths as u8]);
-    }
-    let letter = b" KMGTPE".get(power as usize).copied().unwrap_or(b'?');
-    if short {
-        sink.put(&[letter]);
-    } else {
-        sink.put(&[b' ', letter, b'i', b'B']);
+    match (b"KMGTPE".get(usize::wrapping_sub(power, 1)), long) {
+        (Some(letter), false) => sink.put(&[*letter]),
+        (Some(letter), true) => sink.put(&[*letter, b'i', b'B']),
+        (None, _) => sink.put(if long { b"bytes" } else { b"" }),
     }
 }
 
-/// `template` with the values put in, one after another: `~` becomes a number, `@` a size in bytes.
-pub fn say(sink: &mut impl Sink, template: &str, values: &[usize]) {
+/// `template` with values put in, one after another:
+///
+/// ```text
+///   ~ a number    @ a size: 12.5 MiB    ^ a short size: 12.5M    ! the same, - for 0    $ six hexadecimal digits
+///   ____~ the same at the right of a field, here of 5 columns
+/// ```
+#[inline(never)]
+pub fn say(sink: &mut dyn Sink, template: &str, values: &[usize]) {
     let mut values = values.iter();
-    let bytes = template.as_bytes();
-    let mut next = || values.next().copied().unwrap_or(0) as u64;
-    for part in bytes.split_inclusive(|&byte| byte == b'~' || byte == b'@') {
-        match part.split_last() {
-            Some((b'~', before)) => {
-                sink.put(before);
-                decimal(sink, next());
-            }
-            Some((b'@', before)) => {
-                sink.put(before);
-                size(sink, next(), false);
-            }
-            _ => sink.put(part),
+    let mut width = 0;
+    for byte in template.bytes() {
+        if byte == b'_' {
+            width += 1;
+            continue;
         }
+        let mut field = Line::<24>::new();
+        if matches!(byte, b'~' | b'@' | b'^' | b'!' | b'$') {
+            let value = values.next().copied().unwrap_or(0) as u64;
+            match byte {
+                b'~' => decimal(&mut field, value),
+                b'$' => nibbles(&mut field, value, 6),
+                b'!' if value == 0 => field.put(b"-"),
+                _ => size(&mut field, value, byte == b'@'),
+            }
+            fill(sink, b" ", (width + 1usize).saturating_sub(field.used));
+        } else {
+            // Not a field: these were characters.
+            fill(sink, b"_", width);
+            field.put(&[byte]);
+        }
+        sink.put(field.text());
+        width = 0;
+    }
+    fill(sink, b"_", width);
+}
+
+fn fill(sink: &mut dyn Sink, with: &[u8], count: usize) {
+    for _ in 0..count {
+        sink.put(with);
     }
 }
 
 /// One character as UTF-8.
-pub fn character(sink: &mut impl Sink, character: char) {
+pub fn character(sink: &mut dyn Sink, character: char) {
     let code = character as u32;
-    let tail = |shift: u32| 0x80 | (code >> shift) as u8 & 0x3f;
-    match code {
-        0..=0x7f => sink.put(&[code as u8]),
-        0x80..=0x7ff => sink.put(&[0xc0 | (code >> 6) as u8, tail(0)]),
-        0x800..=0xffff => sink.put(&[0xe0 | (code >> 12) as u8, tail(6), tail(0)]),
-        _ => sink.put(&[0xf0 | (code >> 18) as u8, tail(12), tail(6), tail(0)]),
+    let (lead, tails) = match code {
+        0..=0x7f => (0, 0),
+        0x80..=0x7ff => (0xc0, 1),
+        0x800..=0xffff => (0xe0, 2),
+        _ => (0xf0, 3),
+    };
+    sink.put(&[lead | (code >> (6 * tails)) as u8]);
+    for tail in (0..tails).rev() {
+        sink.put(&[0x80 | (code >> (6 * tail)) as u8 & 0x3f]);
     }
 }
 
 /// The characters of bytes that may be no UTF-8; U+FFFD stands for what is none.
-pub fn characters(bytes: &[u8], mut visit: impl FnMut(char)) {
+#[inline(never)]
+pub fn characters(bytes: &[u8], visit: &mut dyn FnMut(char)) {
     for chunk in bytes.utf8_chunks() {
-        chunk.valid().chars().for_each(&mut visit);
+        for character in chunk.valid().chars() {
+            visit(character);
+        }
         if !chunk.invalid().is_empty() {
             visit(char::REPLACEMENT_CHARACTER);
         }
@@ -136,7 +170,7 @@ mod tests {
 
     fn sized(value: u64, short: bool) -> String {
         let mut line = Line::<64>::new();
-        size(&mut line, value, short);
+        size(&mut line, value, !short);
         String::from_utf8(line.text().to_vec()).unwrap()
     }
 
@@ -170,10 +204,20 @@ mod tests {
     }
 
     #[test]
+    fn fields_are_right_aligned_and_other_underlines_are_characters() {
+        let mut line = Line::<64>::new();
+        say(&mut line, "a_b __~|____^_^__!#$_", &[7, 1536, 12345, 0, 0xab]);
+        assert_eq!(line.text(), b"a_b   7| 1.5K12K  -#0000ab_");
+        let mut line = Line::<64>::new();
+        say(&mut line, "__~.~", &[123456, usize::MAX]);
+        assert_eq!(line.text(), b"123456.18446744073709551615");
+    }
+
+    #[test]
     fn characters_come_out_as_they_went_in_and_what_is_no_utf8_is_replaced() {
         let read = |bytes: &[u8]| {
             let mut line = Line::<256>::new();
-            characters(bytes, |c| character(&mut line, c));
+            characters(bytes, &mut |c| character(&mut line, c));
             String::from_utf8(line.text().to_vec()).unwrap()
         };
         for text in ["", "plain", "\u{7f}\u{80}\u{7ff}\u{800}\u{ffff}\u{10000}\u{10ffff}", "é€😀"] {

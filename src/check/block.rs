@@ -2,8 +2,8 @@
 //! May know: client, context, buddy.
 
 use super::Outstanding;
-use crate::client::pages::{list_of_order, state_of};
-use crate::client::{Client, FULL_LIST, code};
+use crate::client::pages::{list_of_units, state_of};
+use crate::client::{Client, code};
 use crate::context::Context;
 use crate::memory::{NONE, kind};
 use core::sync::atomic::Ordering::Relaxed;
@@ -57,13 +57,12 @@ fn note(outstanding: &mut Outstanding, code: u32, waiting: bool) {
 pub(super) fn buddy(context: &Context, client: &Client, block: usize, outstanding: &mut Outstanding) -> bool {
     let map = &context.map;
     let record = map.record(block);
-    let buddy = client.buddy(context, block);
-    if !buddy.consistent() {
+    let space = client.space(context, block);
+    if !space.consistent() {
         return false;
     }
     let (list, units) = state_of(context, block);
-    let right = buddy.largest().map_or(FULL_LIST, |order| list_of_order(context, order));
-    if list != right || units != buddy.free_units() {
+    if list != list_of_units(context, space.largest()) || units != space.free_units() {
         return false;
     }
     let tail = record.tail.load(Relaxed) as usize;
@@ -77,25 +76,21 @@ pub(super) fn buddy(context: &Context, client: &Client, block: usize, outstandin
     let first = map.first_unit(block);
     let mut unit = 0;
     while unit < map.shape.units_per_block() {
+        let free = space.is_free(unit, unit + 1);
         let length = if unit < tail {
-            is_tail_unit(context, client, first + unit, buddy.free_run_at(unit).is_some()).then_some(1)
-        } else if let Some((start, order)) = buddy.free_run_at(unit) {
-            (start == unit && is_silent(context, client, first + unit, 1 << order, true)).then_some(1 << order)
+            is_tail_unit(context, client, first + unit, free).then_some(1)
+        } else if free {
+            is_silent(context, client, first + unit, 1, true).then_some(1)
         } else {
             piece(context, client, block, unit, outstanding)
         };
         let Some(length) = length else { return false };
-        if length == 0 || (1..length).any(|at| !map_used(&buddy, unit, at)) {
+        if length == 0 || (1..length).any(|at| space.is_free(unit + at, unit + at + 1)) {
             return false;
         }
         unit += length;
     }
     unit == map.shape.units_per_block()
-}
-
-/// Within one piece: free all along, or used all along.
-fn map_used(buddy: &crate::buddy::Buddy<'_>, unit: usize, at: usize) -> bool {
-    buddy.free_run_at(unit).is_some() == buddy.free_run_at(unit + at).is_some()
 }
 
 fn is_tail_of(context: &Context, client: &Client, block: usize, head: usize, tail: usize) -> bool {
@@ -158,9 +153,10 @@ fn piece(context: &Context, client: &Client, block: usize, unit: usize, outstand
         return slab(context, client, code, unit, at, outstanding);
     }
     let record = map.slab(at);
-    let units = if code == code::RUN && context.sizes.packed() {
-        record.free.load(Relaxed) as usize
-    } else if !context.sizes.packed() && code <= slabs + map.shape.order_max() && record.free.load(Relaxed) == 0 {
+    if code == code::RUN {
+        return packed_run(context, client, at, room, outstanding);
+    }
+    let units = if !context.sizes.packed() && code <= slabs + map.shape.order_max() && record.free.load(Relaxed) == 0 {
         1 << (code - slabs)
     } else {
         return None;
@@ -174,6 +170,34 @@ fn piece(context: &Context, client: &Client, block: usize, unit: usize, outstand
         return None;
     }
     note(outstanding, code, !live);
+    Some(units)
+}
+
+/// A run in a flat block: each unit names the first.
+fn packed_run(
+    context: &Context,
+    client: &Client,
+    at: usize,
+    room: usize,
+    outstanding: &mut Outstanding,
+) -> Option<usize> {
+    let map = &context.map;
+    let units = map.slab(at).free.load(Relaxed) as usize;
+    if !context.sizes.packed() || units == 0 || units > room {
+        return None;
+    }
+    let named = (at..at + units).all(|unit| {
+        let record = map.slab(unit);
+        map.unit(unit).load(Relaxed) == client.owner.get() | code::RUN
+            && record.next.get() as usize == at
+            && record.prev.get() == 0
+            && (unit == at || record.free.load(Relaxed) == 0)
+    });
+    let live = map.is_live(at << (map.shape.unit_shift - map.shape.granule_shift));
+    if !named || live_count(context, at, units) != live as usize {
+        return None;
+    }
+    note(outstanding, code::RUN, !live);
     Some(units)
 }
 

@@ -63,7 +63,7 @@ fn memory(context: &Context, client: &Client) -> Option<Fault> {
         let mut fault = None;
         for block in 0..context.watermark() {
             if fault.is_none() && client.owns_block(context, block) {
-                client.walk_block(context, block, &mut |found, size| {
+                client.walk_block(context, block, true, &mut |found, size| {
                     let changed = guard::first_changed(&context.map, found.start, found.usable);
                     if changed.is_some() {
                         fault = Some(Fault { status: Status::Overrun, offset: changed, about: Some((*found, size)) });

@@ -5,7 +5,7 @@
 //! handler is asked. Only then does the allocation fail.
 //! May know: context, slab, cache, pages, run, guard.
 
-use super::{Client, code};
+use super::Client;
 use crate::context::Context;
 use crate::context::callbacks::Kind;
 use crate::flags;
@@ -129,13 +129,26 @@ impl Client {
         match first {
             Ok(offset) => Ok(offset),
             Err(status) => {
-                if !self.reclaim(context) {
+                if !self.reclaim_for(context, place) {
                     return Err(status);
                 }
                 let _lock = self.lock_shared(context);
-                self.attempt(context, place, request)
+                let second = self.attempt(context, place, request);
+                self.settle(context);
+                second
             }
         }
+    }
+
+    /// Gives up quarantine and caches for a request. True if there was anything to give up.
+    fn reclaim_for(&self, context: &Context, place: Place) -> bool {
+        let drained = self.drain_quarantine(context);
+        let _lock = self.lock_shared(context);
+        let flushed = self.flush_caches(context);
+        // An empty block serves whatever fits into a block; above the limit the client would not get it back. A run
+        // may need its place.
+        let given = matches!(place, Place::Blocks { .. }) && self.give_empty_blocks(context, 0) > 0;
+        drained || flushed || given
     }
 
     pub(super) fn attempt(&self, context: &Context, place: Place, request: &Request) -> Result<usize, Status> {
@@ -178,12 +191,8 @@ impl Client {
                 if !context.sizes.packed() {
                     return self.fetch(context, class);
                 }
-                let first = self.alloc_units(context, order)?;
-                context.map.slab(first).free.store(units as u64, Relaxed);
-                if units < 1 << order {
-                    self.return_units(context, first + units, first + (1 << order));
-                }
-                context.map.unit(first).store(self.owner.get() | code::RUN, Relaxed);
+                let first = self.alloc_units(context, units, order)?;
+                self.sign_run(context, first, 0, units);
                 Ok(first << shape.unit_shift)
             }
             Place::Blocks { blocks, units } => self.take_run(context, blocks, units),
@@ -199,7 +208,8 @@ impl Client {
             let count = self.refill_count(context, class);
             return Ok(self.slab_refill(context, class, count)? << shape.granule_shift);
         }
-        let first = self.alloc_units(context, (class - slabs) as u32)?;
+        let order = (class - slabs) as u32;
+        let first = self.alloc_units(context, 1 << order, order)?;
         context.map.unit(first).store(self.owner.get() | class as u32, Relaxed);
         Ok(first << shape.unit_shift)
     }

@@ -3,6 +3,7 @@
 //! ```text
 //!   address -> block record -> BUDDY: unit word -> slab: first unit, cell, live bit
 //!                                              -> tail of a run: its head
+//!                                              -> PACKED run: its first unit
 //!                                              -> else: heads of runs at ever higher orders
 //!                           -> HEAD, BODY: the head
 //! ```
@@ -61,11 +62,14 @@ pub fn holder(context: &Context, owner: u32, offset: usize) -> Option<Found> {
                 if (code as usize) < context.sizes.count() {
                     return cell(context, unit, code, offset);
                 }
+                if code == code::RUN {
+                    return packed_run(context, owner, unit);
+                }
                 if code == code::TAIL {
                     return run_of_blocks(context, owner, map.record(block).run.load(Relaxed) as usize);
                 }
             }
-            run_of_units(context, owner, unit)
+            if context.sizes.packed() { None } else { run_of_units(context, owner, unit) }
         }
     }
 }
@@ -94,13 +98,10 @@ fn run_of_units(context: &Context, owner: u32, unit: usize) -> Option<Found> {
             continue;
         }
         let code = word & 0xff;
-        let units = if code == code::RUN {
-            map.slab(head).free.load(Relaxed) as usize
-        } else if code >= slabs && code <= slabs + shape.order_max() {
-            1 << (code - slabs)
-        } else {
+        if code < slabs || code > slabs + shape.order_max() {
             continue;
-        };
+        }
+        let units = 1 << (code - slabs);
         if unit - head < units {
             let start = head << shape.unit_shift;
             let live = map.is_live(start >> shape.granule_shift);
@@ -108,6 +109,24 @@ fn run_of_units(context: &Context, owner: u32, unit: usize) -> Option<Found> {
         }
     }
     None
+}
+
+/// A run of units in a flat block: every unit of it knows the first, and the first knows how many they are.
+fn packed_run(context: &Context, owner: u32, unit: usize) -> Option<Found> {
+    let map = &context.map;
+    let shape = &map.shape;
+    let head = map.slab(unit).next.get() as usize;
+    let same_block = head <= unit && map.block_of_unit(head) == map.block_of_unit(unit);
+    if !same_block || map.unit(head).load(Relaxed) != owner | code::RUN {
+        return None;
+    }
+    let units = map.slab(head).free.load(Relaxed) as usize;
+    if unit - head >= units || units > shape.units_per_block() {
+        return None;
+    }
+    let start = head << shape.unit_shift;
+    let live = map.is_live(start >> shape.granule_shift);
+    Some(Found { start, usable: units << shape.unit_shift, code: code::RUN, live })
 }
 
 fn run_of_blocks(context: &Context, owner: u32, head: usize) -> Option<Found> {

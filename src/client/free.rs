@@ -153,7 +153,7 @@ impl Client {
         let granule = found.start >> shape.granule_shift;
         let class = found.code as usize;
         match found.code {
-            code::RUN => self.free_units(context, found.start >> shape.unit_shift, found.usable >> shape.unit_shift),
+            code::RUN => self.free_run(context, found.start >> shape.unit_shift, found.usable >> shape.unit_shift),
             code::HEAD => self.give_run(context, found.start >> shape.block_shift),
             _ if class < context.cached_classes as usize => {
                 if !self.cache_push(context, class, granule) {

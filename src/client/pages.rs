@@ -1,36 +1,109 @@
-//! The blocks in a client's hands, and runs of units out of their buddies.
+//! The blocks in a client's hands, and runs of units out of them.
 //!
-//! Each block is in one list: by the order of its largest free run, or "full", or "heads of runs of blocks". A
-//! request looks at the lists from its own order up, so it finds the fullest kind of block that can serve it, and a
-//! block that is empty is used last. Blocks of more than 2^11 units have several low orders in one list.
+//! Each block is in one list: by the size of its largest free run, or "full", or "heads of runs of blocks". A request
+//! looks at the lists from its own size up, so it finds the fullest kind of block that can serve it, and a block that
+//! is empty is used last. Blocks of more than 2^11 units have several low orders in one list.
 //!
-//! Cost: as many steps as there are orders, but for taking and giving whole blocks.
+//! In default mode the units of a block are a buddy allocator's; a block of a PACKED context is flat (flat.rs).
+//!
+//! Cost: as many steps as there are orders, but for taking and giving whole blocks; flat blocks: one step a hole.
 //! Invariants: the list number in a block's record is the list that it is in, and the right one; the number of free
-//! units in the record is the buddy's.
-//! May know: context, memory, buddy.
+//! units in the record is that of the block's bits.
+//! May know: context, memory, buddy, flat.
 
 use super::{Client, FULL_LIST, ORDER_LISTS, code};
 use crate::buddy::Buddy;
 use crate::context::Context;
 use crate::flags;
+use crate::flat::Flat;
 use crate::memory::NONE;
 use crate::status::Status;
 use core::sync::atomic::Ordering::Relaxed;
 
 const LIST_SHIFT: u32 = 24;
 const COUNT_MASK: u32 = (1 << LIST_SHIFT) - 1;
-/// Blocks that are looked at in the one list whose blocks may be too small.
+/// Blocks that are looked at in a list whose blocks may be too small.
 const LOOK: usize = 8;
 
-/// The list of the blocks whose largest free run has `order`.
+/// The list of the blocks whose largest free run has 2^order units, or less than twice as many.
 pub(crate) fn list_of_order(context: &Context, order: u32) -> usize {
     let most = context.map.shape.order_max() as usize;
     (order as usize + (ORDER_LISTS - 1)).saturating_sub(most.max(ORDER_LISTS - 1))
 }
 
+/// The list of the blocks whose largest free run has so many units.
+pub(crate) fn list_of_units(context: &Context, units: usize) -> usize {
+    if units == 0 { FULL_LIST } else { list_of_order(context, usize::BITS - 1 - units.leading_zeros()) }
+}
+
+/// The free units of one block, kept in one way or the other.
+#[derive(Clone, Copy)]
+pub(crate) enum Space<'a> {
+    Buddy(Buddy<'a>),
+    Flat(Flat<'a>),
+}
+
+impl Space<'_> {
+    /// Takes `units` units at a multiple of 2^order. (A buddy has runs of 2^order units only.)
+    #[inline]
+    fn alloc(&self, units: usize, order: u32) -> Option<usize> {
+        match self {
+            Space::Buddy(buddy) => buddy.alloc(order),
+            Space::Flat(flat) => flat.alloc(units, order),
+        }
+    }
+
+    #[inline]
+    fn free_range(&self, from: usize, to: usize) {
+        match self {
+            Space::Buddy(buddy) => buddy.free_range(from, to),
+            Space::Flat(flat) => flat.free_range(from, to),
+        }
+    }
+
+    fn take_range(&self, from: usize, to: usize) -> bool {
+        match self {
+            Space::Buddy(buddy) => buddy.take_range(from, to),
+            Space::Flat(flat) => flat.take_range(from, to),
+        }
+    }
+
+    pub(crate) fn is_free(&self, from: usize, to: usize) -> bool {
+        match self {
+            Space::Buddy(buddy) => buddy.is_free(from, to),
+            Space::Flat(flat) => flat.is_free(from, to),
+        }
+    }
+
+    /// Units of the largest free run; 0 if there is none.
+    #[inline]
+    pub(crate) fn largest(&self) -> usize {
+        match self {
+            Space::Buddy(buddy) => buddy.largest().map_or(0, |order| 1 << order),
+            Space::Flat(flat) => flat.largest(),
+        }
+    }
+
+    pub(crate) fn free_units(&self) -> usize {
+        match self {
+            Space::Buddy(buddy) => buddy.free_units(),
+            Space::Flat(flat) => flat.free_units(),
+        }
+    }
+
+    pub(crate) fn consistent(&self) -> bool {
+        match self {
+            Space::Buddy(buddy) => buddy.consistent(),
+            Space::Flat(flat) => flat.consistent(),
+        }
+    }
+}
+
 impl Client {
-    pub(crate) fn buddy<'a>(&self, context: &'a Context, block: usize) -> Buddy<'a> {
-        Buddy::new(context.map.node_words(block), context.map.shape.units_per_block())
+    #[inline]
+    pub(crate) fn space<'a>(&self, context: &'a Context, block: usize) -> Space<'a> {
+        let (words, units) = (context.map.node_words(block), context.map.shape.units_per_block());
+        if context.sizes.packed() { Space::Flat(Flat::new(words, units)) } else { Space::Buddy(Buddy::new(words, units)) }
     }
 
     /// The list that holds the empty blocks.
@@ -38,36 +111,38 @@ impl Client {
         list_of_order(context, context.map.shape.order_max())
     }
 
-    /// A free run of 2^order units; another block if no block has one.
-    pub(super) fn alloc_units(&self, context: &Context, order: u32) -> Result<usize, Status> {
-        let block = match self.find_block(context, order) {
-            Some(block) => block,
-            None => self.take_block(context)?,
+    /// `units` free units at a multiple of 2^order; of another block if no block has them.
+    pub(super) fn alloc_units(&self, context: &Context, units: usize, order: u32) -> Result<usize, Status> {
+        let found = self.find_units(context, units, order);
+        let (block, unit) = match found {
+            Some(place) => place,
+            None => {
+                let block = self.take_block(context)?;
+                (block, self.space(context, block).alloc(units, order).ok_or(Status::Corrupt)?)
+            }
         };
-        let unit = self.buddy(context, block).alloc(order).ok_or(Status::Corrupt)?;
-        self.count_units(context, block, -(1i32 << order));
+        self.count_units(context, block, -(units as i32));
         Ok(context.map.first_unit(block) + unit)
     }
 
-    fn find_block(&self, context: &Context, order: u32) -> Option<usize> {
-        let first = list_of_order(context, order);
-        for (list, head) in self.lists.iter().enumerate().take(ORDER_LISTS).skip(first) {
+    /// The same in the blocks at hand: the block, and the unit in it.
+    #[inline]
+    fn find_units(&self, context: &Context, units: usize, order: u32) -> Option<(usize, usize)> {
+        let first = list_of_units(context, units);
+        // A buddy's lists say exactly what its blocks can do, but for the first if it has several orders.
+        let exact = !context.sizes.packed() && (context.map.shape.order_max() as usize) < ORDER_LISTS;
+        let look = if exact { 1 } else { LOOK };
+        for head in self.lists.iter().take(ORDER_LISTS).skip(first) {
             crate::steps::count();
             let mut block = head.get();
-            if list == 0 && context.map.shape.order_max() as usize >= ORDER_LISTS {
-                // Several orders share this list: not every block in it will do.
-                for _ in 0..LOOK {
-                    if block == NONE || self.buddy(context, block as usize).largest() >= Some(order) {
-                        break;
-                    }
-                    block = context.map.record(block as usize).next.load(Relaxed);
+            for _ in 0..look {
+                if block == NONE {
+                    break;
                 }
-                if block != NONE && self.buddy(context, block as usize).largest() < Some(order) {
-                    block = NONE;
+                if let Some(unit) = self.space(context, block as usize).alloc(units, order) {
+                    return Some((block as usize, unit));
                 }
-            }
-            if block != NONE {
-                return Some(block as usize);
+                block = context.map.record(block as usize).next.load(Relaxed);
             }
         }
         None
@@ -84,7 +159,11 @@ impl Client {
     /// Makes a block that was just taken an empty buddy, in its list.
     pub(super) fn begin_block(&self, context: &Context, block: usize) {
         let units = context.map.shape.units_per_block();
-        Buddy::init(context.map.node_words(block), units);
+        if context.sizes.packed() {
+            Flat::init(context.map.node_words(block), units);
+        } else {
+            Buddy::init(context.map.node_words(block), units);
+        }
         let list = Self::empty_list(context);
         context.map.record(block).state.store((list as u32) << LIST_SHIFT | units as u32, Relaxed);
         self.link_block(context, block, list);
@@ -97,11 +176,36 @@ impl Client {
         self.return_units(context, first, first + units);
     }
 
-    /// Gives the units `first..end` of one block back to its buddy.
+    /// Makes the units of a PACKED run say so: those from `old` on are new.
+    pub(super) fn sign_run(&self, context: &Context, first: usize, old: usize, units: usize) {
+        for unit in first + old..first + units {
+            context.map.slab(unit).next.set(first as u32);
+            context.map.unit(unit).store(self.owner.get() | code::RUN, Relaxed);
+        }
+        context.map.slab(first).free.store(units as u64, Relaxed);
+    }
+
+    /// Shortens a PACKED run from `old` to `units` units.
+    pub(super) fn cut_run(&self, context: &Context, first: usize, units: usize, old: usize) {
+        for unit in first + units..first + old {
+            context.map.unit(unit).store(self.owner.get() | code::FREE, Relaxed);
+            context.map.slab(unit).blank();
+        }
+        if units > 0 {
+            context.map.slab(first).free.store(units as u64, Relaxed);
+        }
+        self.return_units(context, first + units, first + old);
+    }
+
+    pub(super) fn free_run(&self, context: &Context, first: usize, units: usize) {
+        self.cut_run(context, first, 0, units);
+    }
+
+    /// Gives the units `first..end` of one block back to it.
     pub(super) fn return_units(&self, context: &Context, first: usize, end: usize) {
         let block = context.map.block_of_unit(first);
         let start = context.map.first_unit(block);
-        self.buddy(context, block).free_range(first - start, end - start);
+        self.space(context, block).free_range(first - start, end - start);
         self.count_units(context, block, (end - first) as i32);
     }
 
@@ -109,7 +213,7 @@ impl Client {
     pub(super) fn take_units(&self, context: &Context, first: usize, end: usize) -> bool {
         let block = context.map.block_of_unit(first);
         let start = context.map.first_unit(block);
-        let taken = self.buddy(context, block).take_range(first - start, end - start);
+        let taken = self.space(context, block).take_range(first - start, end - start);
         if taken {
             self.count_units(context, block, -((end - first) as i32));
         }
@@ -122,10 +226,7 @@ impl Client {
         let state = record.state.load(Relaxed);
         let old = (state >> LIST_SHIFT) as usize;
         let units = (state & COUNT_MASK).wrapping_add_signed(change) & COUNT_MASK;
-        let new = match self.buddy(context, block).largest() {
-            Some(order) => list_of_order(context, order),
-            None => FULL_LIST,
-        };
+        let new = list_of_units(context, self.space(context, block).largest());
         record.state.store((new as u32) << LIST_SHIFT | units, Relaxed);
         if new != old {
             self.unlink_block(context, block, old);

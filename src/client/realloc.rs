@@ -67,21 +67,20 @@ impl Client {
         }
         let fits = match place {
             Place::Slab(class) => found.code as usize == class,
-            Place::Units { units, order } if found.code == code::RUN => {
+            Place::Units { units, .. } if found.code == code::RUN => {
                 let old = found.usable >> shift;
-                let done = if units <= old {
-                    if units < old {
-                        self.return_units(context, first + units, first + old);
-                    }
+                if units < old {
+                    self.cut_run(context, first, units, old);
+                    true
+                } else if units == old
+                    || (map.block_of_unit(first) == map.block_of_unit(first + units - 1)
+                        && self.take_units(context, first + old, first + units))
+                {
+                    self.sign_run(context, first, old, units);
                     true
                 } else {
-                    // The head of a run is found by its alignment, so a run must be aligned to its length.
-                    first & ((1 << order) - 1) == 0 && self.take_units(context, first + old, first + units)
-                };
-                if done {
-                    map.slab(first).free.store(units as u64, Relaxed);
+                    false
                 }
-                done
             }
             Place::Units { units, order }
                 if found.code < code::RUN && found.code as usize >= context.sizes.count() =>

@@ -145,7 +145,7 @@ impl Client {
         // A tail that has to become a whole block must have its block for itself.
         if tail > 0
             && blocks > old
-            && (!self.buddy(context, head + old).is_free(tail, all) || self.quarantine.needs((head + old) as u32))
+            && (!self.space(context, head + old).is_free(tail, all) || self.quarantine.needs((head + old) as u32))
         {
             return false;
         }

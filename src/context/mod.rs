@@ -79,6 +79,7 @@ pub fn extras(accepted: u32) -> Extras {
         caches: accepted & flags::NO_CACHE == 0,
         quarantine: accepted & flags::QUARANTINE != 0,
         slack: accepted & flags::GUARD != 0,
+        packed: accepted & flags::PACKED != 0,
     }
 }
 

@@ -49,19 +49,31 @@ impl Client {
         let shape = &context.map.shape;
         let first = context.map.first_unit(block);
         let units = shape.units_per_block();
-        let (mut best_units, mut best_cell, mut run_start, mut unit) = (0, 0, 0, 0);
+        let (mut best, mut best_cell, mut run_start, mut unit) = (0, 0, 0, 0);
         // Stretches of units without anything live; in each the largest aligned power of two.
         while unit < units {
             let (live, length, cell) = self.piece_at(context, first + unit);
             best_cell = best_cell.max(cell);
             if live {
-                best_units = best_units.max(largest_aligned(run_start, unit));
+                best = best.max(self.stretch(context, run_start, unit));
                 run_start = unit + length;
             }
             unit += length;
         }
-        best_units = best_units.max(largest_aligned(run_start, units));
-        (best_units << shape.unit_shift).max(best_cell)
+        best.max(self.stretch(context, run_start, units)).max(best_cell)
+    }
+
+    /// The largest request that the free units `from..to` of a block can serve.
+    fn stretch(&self, context: &Context, from: usize, to: usize) -> usize {
+        let units = if context.sizes.packed() { to - from } else { largest_aligned(from, to) };
+        let bytes = units << context.map.shape.unit_shift;
+        let classes = || (0..context.sizes.count()).map(|class| context.sizes.class(class));
+        if classes().all(|class| bytes > class.cell as usize) {
+            return bytes;
+        }
+        // PACKED has cells above a unit, and their slabs are longer than they are.
+        let served = classes().filter(|class| largest_aligned(from, to) >> class.slab_order > 0);
+        served.map(|class| class.cell as usize).max().unwrap_or(0)
     }
 
     /// The piece that begins at a unit: is anything in it live, how many units it has, and the largest cell in it

@@ -139,9 +139,7 @@ impl Client {
         let shape = &context.map.shape;
         let (_, units) = state_of(context, block);
         *bytes += units << shape.unit_shift;
-        if let Some(order) = self.buddy(context, block).largest() {
-            *largest = (*largest).max(1 << (shape.unit_shift + order));
-        }
+        *largest = (*largest).max(self.space(context, block).largest() << shape.unit_shift);
         let first = context.map.first_unit(block);
         let mut unit = first;
         while unit < first + shape.units_per_block() {

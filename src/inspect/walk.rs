@@ -16,7 +16,7 @@ impl Client {
                 if !self.owns_block(context, block) {
                     continue;
                 }
-                let result = self.walk_block(context, block, &mut visit);
+                let result = self.walk_block(context, block, false, &mut visit);
                 if result != 0 {
                     return result;
                 }
@@ -30,11 +30,12 @@ impl Client {
         owner & !0xff == self.owner.get() && owner & 0xff != kind::FREE
     }
 
-    /// The live allocations that begin in one block of this client.
+    /// The live allocations that begin in one block of this client. `locked`: the caller holds the client's lock.
     pub(crate) fn walk_block(
         &self,
         context: &Context,
         block: usize,
+        locked: bool,
         visit: &mut impl FnMut(&Found, usize) -> i32,
     ) -> i32 {
         let shape = &context.map.shape;
@@ -58,7 +59,7 @@ impl Client {
             }
             let offset = granule << shape.granule_shift;
             let found = {
-                let _lock = self.lock_shared(context);
+                let _lock = (!locked).then(|| self.lock_shared(context));
                 find::live_at(context, self.owner.get(), offset).filter(|(found, _)| found.start == offset)
             };
             if let Some((found, size)) = found {

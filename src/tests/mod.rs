@@ -2,9 +2,13 @@
 //! the validator against flipped bits, costs by counted steps.
 //! May know: everything. Compiled for `cargo test` only.
 
+mod bitmap;
+mod buddy;
+mod layout;
 mod model;
 mod region;
 mod scratch;
+mod sizes;
 
 /// Random numbers that are the same on every machine (splitmix64).
 pub(crate) struct Rng(u64);

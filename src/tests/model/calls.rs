@@ -3,6 +3,10 @@
 
 use super::expect::*;
 use super::*;
+use crate::client::Client;
+use crate::memory::kind;
+use crate::sizes::Place;
+use core::sync::atomic::Ordering::Relaxed;
 use std::io::Error;
 
 fn errno() -> Option<i32> {
@@ -170,8 +174,7 @@ impl Model {
         let usable = self.initial_blocks - self.slot_blocks();
         if alignment <= c!(vmma_get_alignment(self.context)) && asked <= most {
             // A class without a free cell needs a whole new slab; cells of another class do not help it.
-            let slab = (if self.setting.has(VMMA_FLAG_PACKED) { 16 } else { 1 }) << self.inside().map.shape.unit_shift;
-            assert!(most + guard < slab, "{asked} failed, though {most} should succeed");
+            self.assert_no_slab(client, asked + guard);
         }
         let owner = &self.clients[client];
         let bytes = asked.saturating_add(guard);
@@ -186,6 +189,22 @@ impl Model {
         assert_eq!(status == LIMIT, beyond_limit, "held {held} + {blocks}, limit {}", owner.limit);
         if bytes <= block && status == NO_MEMORY {
             assert!(held >= owner.guarantee.div_ceil(block), "the guarantee of {} was not kept", owner.guarantee);
+        }
+    }
+
+    /// Is there really no cell for that many bytes, and no room for a slab of such cells?
+    fn assert_no_slab(&self, client: usize, bytes: usize) {
+        let context = self.inside();
+        let Some(Place::Slab(class)) = context.sizes.place(bytes) else {
+            panic!("{bytes} failed, though more would succeed");
+        };
+        // SAFETY: the client is alive.
+        let inner = unsafe { Client::from_handle(self.clients[client].handle.cast()) }.expect("alive");
+        assert_eq!(inner.slabs[class].get(), crate::memory::NONE, "there is a slab with a free cell");
+        let order = u32::from(context.sizes.class(class).slab_order);
+        for block in (0..context.watermark()).filter(|&block| inner.owns_block(context, block)) {
+            let buddy = context.map.record(block).owner.load(Relaxed) & 0xff == kind::BUDDY;
+            assert!(!buddy || inner.buddy(context, block).largest() < Some(order), "there is room for a slab");
         }
     }
 
@@ -352,12 +371,19 @@ impl Model {
     fn largest(&mut self, client: usize) {
         let handle = self.clients[client].handle;
         let most = c!(vmma_get_max_alloc(handle));
+        trace(|| self.supply(client));
         if self.rng.chance(2) {
             let pointer = c!(vmma_alloc(handle, most + 1));
             assert!(pointer.is_null(), "max_alloc says {most}, but one more succeeds");
             self.refused(client, most + 1, 0);
-            assert_eq!(c!(vmma_get_max_alloc(handle)), most);
+            trace(|| self.supply(client));
+            self.assert_still(client, most);
         }
+        if self.rng.chance(2) {
+            assert_eq!(c!(vmma_trim_client(handle)), OK);
+            self.assert_still(client, most);
+        }
+        let most = c!(vmma_get_max_alloc(handle));
         if most > 0 {
             let pointer = c!(vmma_alloc(handle, most));
             assert!(!pointer.is_null(), "max_alloc says {most}, but that fails");
@@ -366,6 +392,24 @@ impl Model {
                 self.free_start(client, pointer.addr());
             }
         }
+    }
+
+    /// Giving up what is only kept changes nothing about the largest allocation.
+    fn assert_still(&self, client: usize, most: usize) {
+        let owner = &self.clients[client];
+        let (now, held) = (c!(vmma_get_max_alloc(owner.handle)), c!(vmma_get_held_size(owner.handle)));
+        // But above its limit a client does not get back the empty blocks that it gave up.
+        let above = owner.limit != 0 && held / self.block_size() >= owner.limit.div_ceil(self.block_size());
+        assert!(now == most || (above && now < most), "{now} after giving up, {most} before");
+    }
+
+    fn supply(&self, client: usize) -> String {
+        let owner = &self.clients[client];
+        let (block, held) = (self.block_size(), c!(vmma_get_held_size(owner.handle)));
+        let (limit, guarantee) = (owner.limit.div_ceil(block), owner.guarantee.div_ceil(block));
+        let free = c!(vmma_get_free_blocks(self.context));
+        let most = c!(vmma_get_max_alloc(owner.handle));
+        format!("held {} limit {limit} guarantee {guarantee} free for all {free} most {most}", held / block)
     }
 
     // ---- clients ----

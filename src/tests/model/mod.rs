@@ -74,7 +74,7 @@ struct Model {
 }
 
 /// Says where it happened when a test fails.
-struct Place<'a>(&'a Setting, &'a Cell<usize>);
+struct Where<'a>(&'a Setting, &'a Cell<usize>);
 
 /// With VMMA_TEST_TRACE set, what each operation was.
 fn trace(text: impl FnOnce() -> String) {
@@ -84,7 +84,7 @@ fn trace(text: impl FnOnce() -> String) {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Where<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("model test failed at operation {} of {:?}", self.1.get(), self.0);
@@ -95,7 +95,7 @@ impl Drop for Place<'_> {
 /// One setting, `count` operations; how many were done.
 fn run(setting: Setting, count: usize) -> usize {
     let at = Cell::new(0);
-    let _place = Place(&setting, &at);
+    let _where = Where(&setting, &at);
     let Some(mut model) = Model::new(setting.clone()) else { return 0 };
     let every = model.check_interval();
     for operation in 0..count {
@@ -117,6 +117,8 @@ fn run(setting: Setting, count: usize) -> usize {
 /// All combinations of the seven flags that concern memory; with thousands of operations each in release.
 fn all_flags(threads: &[u32], seed: u64, each: usize) -> usize {
     let mut done = 0;
+    // Another number gives other settings.
+    let seed = seed + std::env::var("VMMA_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     for bits in 0..128u32 {
         for &extra in threads {
             let seed = seed.wrapping_mul(1000) + u64::from(bits) * 4 + u64::from(extra);

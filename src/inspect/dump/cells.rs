@@ -1,0 +1,236 @@
+//! Pieces summed up in cells of equal size: who has how much of each.
+//!
+//! A cell has room for a few owners; what further ones have in it counts as one owner, OTHERS.
+//! Invariant: the shares of a cell are in the order in which their owners first come in it, and together they are
+//! as many bytes as the cell has got so far.
+//! May know: pieces. Pure arithmetic.
+
+use super::pieces::{Piece, State};
+use crate::memory::NONE;
+
+/// Owners that are no client's slot.
+pub const FREE: u32 = NONE;
+pub const RECORDS: u32 = NONE - 1;
+pub const OTHERS: u32 = NONE - 2;
+
+/// Most shares of one cell.
+pub const SHARES: usize = 9;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Share {
+    /// A client's slot, or one of the above.
+    pub owner: u32,
+    pub bytes: usize,
+    /// Neither cached nor free: live, and what goes with it.
+    pub used: usize,
+    pub cached: usize,
+}
+
+impl Share {
+    const NONE: Share = Share { owner: FREE, bytes: 0, used: 0, cached: 0 };
+
+    pub fn is_client(&self) -> bool {
+        self.owner < OTHERS
+    }
+}
+
+/// One cell of a map.
+pub struct Cell<'a> {
+    pub number: usize,
+    pub bytes: usize,
+    pub used: usize,
+    pub shares: &'a [Share],
+}
+
+/// Sums up pieces that come in address order from 0 on without gaps.
+pub struct Cells<'a> {
+    size: usize,
+    number: usize,
+    bytes: usize,
+    used: usize,
+    shares: [Share; SHARES],
+    count: usize,
+    /// Is given each cell; false: no more of them.
+    visit: &'a mut dyn FnMut(&Cell<'_>) -> bool,
+}
+
+impl<'a> Cells<'a> {
+    pub fn new(size: usize, visit: &'a mut dyn FnMut(&Cell<'_>) -> bool) -> Cells<'a> {
+        Cells { size: size.max(1), number: 0, bytes: 0, used: 0, shares: [Share::NONE; SHARES], count: 0, visit }
+    }
+
+    #[inline(never)]
+    pub fn add(&mut self, piece: &Piece) -> bool {
+        let owner = match piece.state {
+            State::Free => FREE,
+            State::Records => RECORDS,
+            State::Buddy | State::Run => piece.slot,
+        };
+        // Ends of slabs and red zones go with what is live, if anything is.
+        let lost = piece.cached + piece.free;
+        let used = if piece.live > 0 { piece.length.saturating_sub(lost) } else { 0 };
+        let mut done = 0;
+        while done < piece.length {
+            let next = done + (self.size - self.bytes).min(piece.length - done);
+            let part = |of: usize| portion(of, next, piece.length) - portion(of, done, piece.length);
+            self.grow(owner, next - done, part(used), part(piece.cached));
+            done = next;
+            if self.bytes >= self.size && !self.end_cell() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The last cell may be smaller than the others.
+    pub fn finish(mut self) {
+        if self.bytes > 0 {
+            let _ = self.end_cell();
+        }
+    }
+
+    fn grow(&mut self, owner: u32, bytes: usize, used: usize, cached: usize) {
+        self.bytes += bytes;
+        self.used += used;
+        let known = self.shares.iter().take(self.count).position(|share| share.owner == owner);
+        let place = known.unwrap_or(self.count).min(SHARES - 1);
+        if let Some(share) = self.shares.get_mut(place) {
+            if place >= self.count {
+                *share = Share { owner, ..Share::NONE };
+                self.count = place + 1;
+            } else if share.owner != owner {
+                share.owner = OTHERS;
+            }
+            share.bytes += bytes;
+            share.used += used;
+            share.cached += cached;
+        }
+    }
+
+    #[inline(never)]
+    fn end_cell(&mut self) -> bool {
+        let shares = self.shares.get(..self.count).unwrap_or(&[]);
+        let more = (self.visit)(&Cell { number: self.number, bytes: self.bytes, used: self.used, shares });
+        self.number += 1;
+        self.bytes = 0;
+        self.used = 0;
+        self.count = 0;
+        more
+    }
+}
+
+/// What of `of` falls into the first `to` of `length`.
+#[inline(never)]
+fn portion(of: usize, to: usize, length: usize) -> usize {
+    // Above 4 GiB the low bits don't matter, and the product has to fit.
+    let shift = (usize::BITS - length.leading_zeros()).saturating_sub(usize::BITS / 2);
+    ((of >> shift) * (to >> shift)).checked_div(length >> shift).unwrap_or(0) << shift
+}
+
+/// The smallest power of two, and at least `least`, of which `total` has no more than `most`.
+pub fn cell_size(total: usize, least: usize, most: usize) -> usize {
+    let mut size = least.max(1);
+    while size < total && total.div_ceil(size) > most {
+        size *= 2;
+    }
+    size
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(size: usize, pieces: &[Piece]) -> Vec<(usize, Vec<Share>)> {
+        let mut found = Vec::new();
+        let mut visit = |cell: &Cell<'_>| {
+            assert_eq!(cell.bytes, cell.shares.iter().map(|share| share.bytes).sum::<usize>());
+            assert_eq!(cell.used, cell.shares.iter().map(|share| share.used).sum::<usize>());
+            found.push((cell.number, cell.shares.to_vec()));
+            true
+        };
+        let mut cells = Cells::new(size, &mut visit);
+        for piece in pieces {
+            assert!(cells.add(piece));
+        }
+        cells.finish();
+        found
+    }
+
+    fn held(slot: u32, start: usize, length: usize, live: usize, cached: usize) -> Piece {
+        Piece { state: State::Buddy, slot, start, length, live, cached, free: length - live - cached }
+    }
+
+    fn nobody(state: State, start: usize, length: usize) -> Piece {
+        Piece { state, slot: NONE, start, length, live: 0, cached: 0, free: 0 }
+    }
+
+    #[test]
+    fn a_cell_has_the_share_of_each_owner() {
+        let cells = run(
+            100,
+            &[held(3, 0, 50, 20, 10), nobody(State::Free, 50, 20), held(3, 70, 30, 30, 0), nobody(State::Records, 100, 40)],
+        );
+        assert_eq!(cells.len(), 2);
+        let expected = [
+            Share { owner: 3, bytes: 80, used: 50, cached: 10 },
+            Share { owner: FREE, bytes: 20, used: 0, cached: 0 },
+        ];
+        assert_eq!(cells[0], (0, expected.to_vec()));
+        assert_eq!(cells[1], (1, vec![Share { owner: RECORDS, bytes: 40, used: 0, cached: 0 }]));
+    }
+
+    #[test]
+    fn a_piece_over_many_cells_is_divided_among_them_and_nothing_is_lost() {
+        for length in [64, 1000, 12345, 1 << 20] {
+            let cells = run(64, &[held(0, 0, length, length / 3, length / 5)]);
+            assert_eq!(cells.len(), length.div_ceil(64));
+            let sum = |field: fn(&Share) -> usize| cells.iter().flat_map(|cell| &cell.1).map(field).sum::<usize>();
+            assert_eq!(sum(|share| share.bytes), length);
+            assert_eq!(sum(|share| share.used), length / 3);
+            assert_eq!(sum(|share| share.cached), length / 5);
+            assert!(cells.iter().flat_map(|cell| &cell.1).all(|share| share.used + share.cached <= share.bytes + 2));
+        }
+    }
+
+    #[test]
+    fn what_is_beyond_the_room_of_a_cell_counts_as_others() {
+        let pieces: Vec<Piece> = (0..12).map(|i| held(i, i as usize * 10, 10, 10, 0)).collect();
+        let cells = run(120, &pieces);
+        let owners: Vec<u32> = cells[0].1.iter().map(|share| share.owner).collect();
+        assert_eq!(owners, [0, 1, 2, 3, 4, 5, 6, 7, OTHERS]);
+        assert_eq!(cells[0].1.iter().map(|share| share.bytes).sum::<usize>(), 120);
+    }
+
+    #[test]
+    fn a_visitor_that_says_false_is_not_asked_again() {
+        let mut asked = 0;
+        let mut visit = |_: &Cell<'_>| {
+            asked += 1;
+            asked < 3
+        };
+        let mut cells = Cells::new(10, &mut visit);
+        assert!(!cells.add(&nobody(State::Free, 0, 1000)));
+        assert_eq!(asked, 3);
+    }
+
+    #[test]
+    fn terabytes_are_divided_without_overflow() {
+        let huge = 1usize << 47;
+        assert_eq!(portion(huge, huge / 2, huge), huge / 2);
+        assert_eq!(portion(huge - 1, huge, huge) >> 20, (huge - 1) >> 20);
+        assert_eq!(portion(7, 3, 0), 0);
+        assert_eq!(run(huge / 16, &[held(1, 0, huge, huge, 0)]).len(), 16);
+    }
+
+    #[test]
+    fn cells_are_powers_of_two_and_not_too_many() {
+        assert_eq!(cell_size(0, 1024, 100), 1024);
+        assert_eq!(cell_size(100 * 1024, 1024, 100), 1024);
+        assert_eq!(cell_size(101 * 1024, 1024, 100), 2048);
+        for total in [1, 65536, 1 << 30, (1 << 40) - 12345, 1 << 46] {
+            let size = cell_size(total, 256, 2048);
+            assert!(size.is_power_of_two() && total.div_ceil(size) <= 2048);
+            assert!(size == 256 || total.div_ceil(size / 2) > 2048);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The dump for a program: one JSON object. Its names are stable; docs/dump.schema.json says what they mean.
+//! May know: pieces, stats, context.
+
+use super::pieces::{Detail, Piece, State, pieces};
+use super::{Figures, Out, VERSION, flag_names};
+use crate::client::limits::for_all;
+use crate::client::{Client, visible};
+use crate::context::Context;
+use crate::inspect::stats::context_overhead;
+use crate::memory::NONE;
+use crate::text::{Sink, character, characters, nibbles};
+
+pub fn write(context: &Context, out: &mut Out<'_>) {
+    out.put(b"{\"libvmma\": \"");
+    out.put(VERSION.as_bytes());
+    out.put(b"\",\n\"context\": {\"flags\": [");
+    if context.flags != 0 {
+        out.put(b"\"");
+        flag_names(context.flags, out, "\", \"");
+        out.put(b"\"");
+    }
+    let figures = Figures::of(context);
+    out.say(
+        "], \"total_size\": ~, \"alignment\": ~, \"block_size\": ~, \"total_blocks\": ~, \"free_blocks\": ~, \
+         \"held_blocks\": ~, \"set_aside_blocks\": ~, \"record_blocks\": ~, \"peak_blocks\": ~, \"overhead_size\": ~, \
+         \"client_count\": ~},\n\"clients\": [",
+        &[
+            context.map.size(),
+            context.map.shape.alignment,
+            context.map.shape.block_size(),
+            figures.blocks,
+            figures.free,
+            figures.held,
+            figures.set_aside,
+            figures.records,
+            figures.peak,
+            context_overhead(context),
+            context.clients(),
+        ],
+    );
+    let mut between = "\n";
+    for_all(context, |client| {
+        if !out.stopped() {
+            out.put(between.as_bytes());
+            one_client(client, out);
+            between = ",\n";
+        }
+    });
+    out.put(b"],\n\"blocks\": [");
+    let mut entries = Entries { shift: context.map.shape.block_shift, open: None, between: "\n" };
+    pieces(context, Detail::Units, &mut |piece| {
+        entries.add(out, piece);
+        !out.stopped()
+    });
+    entries.close(out);
+    out.put(b"]}\n");
+}
+
+#[inline(never)]
+fn one_client(client: &Client, out: &mut Out<'_>) {
+    let stats = client.stats();
+    out.say("{\"id\": ~, \"name\": \"", &[client.slot() as usize]);
+    characters(visible(&client.name_bytes()), &mut |character| escape(out, character));
+    out.say(
+        "\", \"limit\": ~, \"guarantee\": ~, \"peak_held_size\": ~, \"held_size\": ~, \"live_count\": ~, \
+         \"live_size\": ~, \"cached_size\": ~, \"cached_blocks\": ~, \"free_size\": ~, \"largest_free\": ~, \
+         \"overhead_size\": ~, \"failed_count\": ~, \"largest_failed\": ~}",
+        &[
+            client.limit(),
+            client.guarantee(),
+            client.peak_held_size(),
+            stats.held_size,
+            stats.live_count,
+            stats.live_size,
+            stats.cached_size,
+            stats.cached_blocks,
+            stats.free_size,
+            stats.largest_free,
+            stats.overhead_size,
+            stats.failed_count,
+            stats.largest_failed,
+        ],
+    );
+}
+
+/// One character of a string. U+2028 and U+2029 are escaped too: older JavaScript takes them for line ends.
+fn escape(out: &mut dyn Sink, c: char) {
+    match c {
+        '"' => out.put(b"\\\""),
+        '\\' => out.put(b"\\\\"),
+        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}' | '\u{2029}' | char::REPLACEMENT_CHARACTER => {
+            out.put(b"\\u");
+            nibbles(out, c as u64, 4);
+        }
+        _ => character(out, c),
+    }
+}
+
+/// Puts neighbours that are alike into one entry; a run of blocks is an entry of its own.
+struct Entries {
+    shift: u32,
+    open: Option<Piece>,
+    between: &'static str,
+}
+
+impl Entries {
+    fn add(&mut self, out: &mut Out<'_>, piece: &Piece) {
+        match &mut self.open {
+            Some(open) if alike(open, piece) => {
+                open.length += piece.length;
+                open.live += piece.live;
+                open.cached += piece.cached;
+            }
+            _ => {
+                self.close(out);
+                self.open = Some(*piece);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn close(&mut self, out: &mut Out<'_>) {
+        let Some(piece) = self.open.take() else { return };
+        out.put(self.between.as_bytes());
+        self.between = ",\n";
+        out.say("{\"first\": ~, \"count\": ~, \"state\": \"", &[piece.start >> self.shift, piece.length >> self.shift]);
+        out.put(match piece.state {
+            State::Free => b"free\"",
+            State::Records => b"records\"",
+            State::Buddy => b"buddy\"",
+            State::Run => b"run\"",
+        });
+        if piece.slot != NONE {
+            out.say(
+                ", \"client\": ~, \"live_size\": ~, \"cached_size\": ~",
+                &[piece.slot as usize, piece.live, piece.cached],
+            );
+        }
+        out.put(b"}");
+    }
+}
+
+fn alike(a: &Piece, b: &Piece) -> bool {
+    a.state == b.state && a.slot == b.slot && a.state != State::Run
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::Line;
+
+    fn escaped(name: &[u8]) -> String {
+        let mut line = Line::<512>::new();
+        characters(name, &mut |c| escape(&mut line, c));
+        String::from_utf8(line.text().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn names_are_escaped_whatever_bytes_they_have() {
+        assert_eq!(escaped(b"plain"), "plain");
+        assert_eq!(escaped(b"\"\\"), "\\\"\\\\");
+        assert_eq!(escaped(b"\n\x01\x1f\x7f"), "\\u000a\\u0001\\u001f\\u007f");
+        assert_eq!(escaped("é€😀".as_bytes()), "é€😀");
+        assert_eq!(escaped(b"a\xff\xc3(\xed\xa0\x80"), "a\\ufffd\\ufffd(\\ufffd\\ufffd\\ufffd");
+        assert_eq!(escaped("\u{2028}\u{85}".as_bytes()), "\\u2028\\u0085");
+    }
+
+    #[test]
+    fn no_byte_leaves_a_quote_a_control_or_half_a_character_open() {
+        for first in 0..=255u8 {
+            for second in [0u8, b'"', b'\\', 0x80, 0xbf, 0xff] {
+                let text = escaped(&[first, second]);
+                assert!(text.chars().all(|c| c >= ' '), "{text:?}");
+                let mut rest = text.chars();
+                while let Some(c) = rest.next() {
+                    assert_ne!(c, '"');
+                    if c == '\\' {
+                        assert!(matches!(rest.next(), Some('"' | '\\' | 'u')));
+                    }
+                }
+            }
+        }
+    }
+
+    fn entries(pieces: &[Piece]) -> String {
+        let mut text = Vec::new();
+        let mut write = |part: &[u8]| {
+            text.extend_from_slice(part);
+            0
+        };
+        let mut out = Out::new(&mut write);
+        let mut entries = Entries { shift: 10, open: None, between: "" };
+        for piece in pieces {
+            entries.add(&mut out, piece);
+        }
+        entries.close(&mut out);
+        out.finish();
+        String::from_utf8(text).unwrap()
+    }
+
+    fn piece(state: State, slot: u32, start: usize, length: usize, live: usize) -> Piece {
+        Piece { state, slot, start, length, live, cached: 1, free: 0 }
+    }
+
+    #[test]
+    fn neighbours_that_are_alike_are_one_entry_but_runs_are_not() {
+        let text = entries(&[
+            piece(State::Buddy, 2, 0, 512, 100),
+            piece(State::Buddy, 2, 512, 512, 200),
+            piece(State::Buddy, 2, 1024, 1024, 300),
+            piece(State::Run, 2, 2048, 2048, 2000),
+            piece(State::Run, 2, 4096, 1024, 1024),
+            piece(State::Free, NONE, 5120, 1024, 0),
+            piece(State::Free, NONE, 6144, 1024, 0),
+            piece(State::Records, NONE, 7168, 1024, 0),
+        ]);
+        let expected = [
+            r#"{"first": 0, "count": 2, "state": "buddy", "client": 2, "live_size": 600, "cached_size": 3}"#,
+            r#"{"first": 2, "count": 2, "state": "run", "client": 2, "live_size": 2000, "cached_size": 1}"#,
+            r#"{"first": 4, "count": 1, "state": "run", "client": 2, "live_size": 1024, "cached_size": 1}"#,
+            r#"{"first": 5, "count": 2, "state": "free"}"#,
+            r#"{"first": 7, "count": 1, "state": "records"}"#,
+        ];
+        assert_eq!(text, expected.join(",\n"));
+    }
+}

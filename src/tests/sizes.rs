@@ -1,0 +1,130 @@
+//! Sizes: every request up to some size, in a grid of contexts.
+//! May know: sizes.
+
+use crate::sizes::{MAX_CLASSES, MIN_CELL, Place, Sizes, log2_ceil, unit_shift};
+
+const ALIGNMENTS: [usize; 6] = [8, 16, 32, 64, 512, 4096];
+
+fn grid(mut visit: impl FnMut(&Sizes, usize, u32, bool)) {
+    for alignment in ALIGNMENTS {
+        for shift in [10, 11, 12, 13, 14, 16, 20, 30] {
+            if 1usize << shift < 16 * alignment || (cfg!(miri) && shift != 12) {
+                continue;
+            }
+            for packed in [false, true] {
+                visit(&Sizes::new(alignment, shift, packed), alignment, shift, packed);
+            }
+        }
+    }
+}
+
+#[test]
+fn classes_ascend_and_fit_their_slabs() {
+    grid(|sizes, alignment, shift, packed| {
+        let unit = 1usize << unit_shift(shift, alignment);
+        assert!(unit >= alignment && unit <= 1 << shift);
+        assert!(sizes.count() <= MAX_CLASSES);
+        assert_eq!(sizes.packed(), packed);
+        let mut last = 0;
+        for number in 0..sizes.count() {
+            let class = sizes.class(number);
+            let cell = class.cell as usize;
+            assert!(cell > last && cell.is_multiple_of(alignment) && cell >= MIN_CELL);
+            assert!(packed || cell.is_power_of_two());
+            let slab = unit << class.slab_order;
+            assert!((2..=64).contains(&class.cells) && class.cells as usize * cell <= slab && slab <= 1 << shift);
+            assert!(class.cells == 64 || (class.cells as usize + 1) * cell > slab, "no cell is wasted");
+            assert_eq!(class.full, u64::MAX >> (64 - u32::from(class.cells)));
+            last = cell;
+        }
+    });
+}
+
+#[test]
+fn the_cell_of_every_offset_is_that_of_a_division() {
+    grid(|sizes, alignment, shift, _| {
+        for number in 0..sizes.count() {
+            let class = sizes.class(number);
+            let slab = 1usize << (unit_shift(shift, alignment) + u32::from(class.slab_order));
+            let step = if cfg!(miri) { 97 } else { 1 };
+            for offset in (0..slab).step_by(step) {
+                assert_eq!(class.cell_index(offset), offset / class.cell as usize, "{offset} of cells of {}", class.cell);
+            }
+        }
+    });
+}
+
+#[test]
+fn every_size_goes_to_the_smallest_place_that_holds_it() {
+    grid(|sizes, alignment, shift, packed| {
+        let (block, unit) = (1usize << shift, 1usize << unit_shift(shift, alignment));
+        let sizes_tested: Vec<usize> = if cfg!(miri) {
+            vec![1, 15, 16, 17, 1000, 4096, 4097, 9000]
+        } else if cfg!(debug_assertions) {
+            (1..5000).chain((5000..200_000).step_by(37)).chain([block - 1, block, block + 1]).collect()
+        } else {
+            (1..200_000).chain([block - 1, block, block + 1]).collect()
+        };
+        let mut last = 0;
+        for size in sizes_tested {
+            let place = sizes.place(size).expect("a small size");
+            let usable = sizes.usable(place);
+            assert!(usable >= size, "{usable} for {size}");
+            assert!(usable >= last || size < block, "larger requests get no less");
+            match place {
+                Place::Slab(class) => {
+                    assert_eq!(sizes.class_of(size), Some(class));
+                    assert!(class == 0 || (sizes.class(class - 1).cell as usize) < size, "{size} has a smaller cell");
+                }
+                Place::Units { units, order } => {
+                    assert!(sizes.class_of(size).is_none() && size <= block);
+                    assert!(usable < size + unit || !packed, "{size} has fewer units");
+                    assert!(packed || (usable == size.next_power_of_two().max(unit) && units == 1 << order));
+                }
+                Place::Blocks { blocks, units } => {
+                    assert!(size > block && blocks >= 1 && units << unit_shift(shift, alignment) < block);
+                    assert!(usable < size + unit, "{size} has fewer units in the last block");
+                }
+            }
+            if !packed && size <= block {
+                assert_eq!(usable, size.next_power_of_two().max(alignment).max(MIN_CELL));
+            }
+            last = usable;
+        }
+    });
+}
+
+#[test]
+fn an_aligned_request_gets_a_place_that_has_the_alignment() {
+    grid(|sizes, alignment, shift, _| {
+        let unit = 1usize << unit_shift(shift, alignment);
+        for power in 0..=shift {
+            let wanted = 1usize << power;
+            for size in [1, 3, 16, 17, 100, 1000, 1024, 5000, 70_000, (1 << shift) - 1, 1 << shift, (1 << shift) + 1] {
+                let place = sizes.place_aligned(size, wanted).expect("a small size");
+                assert!(sizes.usable(place) >= size);
+                let has = match place {
+                    // A slab lies at a multiple of a unit; so far do its cells have the alignment of their size.
+                    Place::Slab(class) => {
+                        let cell = sizes.class(class).cell as usize;
+                        (cell & cell.wrapping_neg()).min(unit).max(alignment)
+                    }
+                    Place::Units { order, .. } => unit << order,
+                    Place::Blocks { .. } => 1 << shift,
+                };
+                assert!(has >= wanted, "{size} aligned to {wanted}: {place:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn sizes_near_the_end_of_numbers_are_refused() {
+    grid(|sizes, _, _, _| {
+        for size in [usize::MAX, usize::MAX - 1, usize::MAX - 255] {
+            assert_eq!(sizes.place(size), None);
+            assert_eq!(sizes.place_aligned(size, 256), None);
+        }
+    });
+    assert_eq!([0, 1, 2, 3, 4, 5, usize::MAX].map(log2_ceil), [0, 0, 1, 2, 2, 3, usize::BITS]);
+}
