@@ -34,6 +34,7 @@ impl<const N: usize> Sink for Line<N> {
 }
 
 /// `value` in decimal.
+#[inline(never)]
 pub fn decimal(sink: &mut dyn Sink, value: u64) {
     let mut digits = [0u8; 20];
     let mut at = digits.len();
@@ -66,31 +67,28 @@ pub fn nibbles(sink: &mut dyn Sink, value: u64, digits: u32) {
     }
 }
 
-/// `value` bytes in three digits or so, cut off: "12.5M", or "12.5 MiB" if `long`.
+/// `value` bytes in at most four digits, cut off: "12.5M", or "12.5 MiB" if `long`.
+#[inline(never)]
 fn size(sink: &mut dyn Sink, mut value: u64, long: bool) {
-    let mut power = 0;
+    let mut letters = b" KMGTPE".iter();
+    let mut letter = letters.next();
     let mut rest = 0;
     while value >= 1024 {
         rest = value & 1023;
         value >>= 10;
-        power += 1;
+        letter = letters.next();
     }
     decimal(sink, value);
-    let hundredths = rest * 100 / 1024;
-    let digits = [b'.', b'0' + (hundredths / 10) as u8, b'0' + (hundredths % 10) as u8];
-    let kept = match value {
-        0..10 if hundredths % 10 != 0 => 3,
-        0..100 if hundredths >= 10 => 2,
-        _ => 0,
-    };
-    sink.put(digits.get(..kept).unwrap_or(&[]));
-    if long {
-        sink.put(b" ");
+    let tenth = rest * 10 / 1024;
+    if value < 100 && tenth > 0 {
+        sink.put(&[b'.', b'0' + tenth as u8]);
     }
-    match (b"KMGTPE".get(usize::wrapping_sub(power, 1)), long) {
-        (Some(letter), false) => sink.put(&[*letter]),
-        (Some(letter), true) => sink.put(&[*letter, b'i', b'B']),
-        (None, _) => sink.put(if long { b"bytes" } else { b"" }),
+    let letter = *letter.unwrap_or(&b' ');
+    match (long, letter) {
+        (true, b' ') => sink.put(b" bytes"),
+        (true, _) => sink.put(&[b' ', letter, b'i', b'B']),
+        (false, b' ') => {}
+        (false, _) => sink.put(&[letter]),
     }
 }
 
@@ -151,15 +149,35 @@ pub fn character(sink: &mut dyn Sink, character: char) {
     }
 }
 
-/// The characters of bytes that may be no UTF-8; U+FFFD stands for what is none.
+/// The characters of bytes that may be no UTF-8; U+FFFD stands for each byte that is in none.
 #[inline(never)]
-pub fn characters(bytes: &[u8], visit: &mut dyn FnMut(char)) {
-    for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            visit(character);
+pub fn characters(mut bytes: &[u8], visit: &mut dyn FnMut(char)) {
+    while let Some((&lead, mut rest)) = bytes.split_first() {
+        bytes = rest;
+        let tails = match lead {
+            0..=0x7f => 0,
+            0xc0..=0xdf => 1,
+            0xe0..=0xef => 2,
+            _ => 3,
+        };
+        let mut code = if tails == 0 { lead as u32 } else { lead as u32 & (0x3f >> tails) };
+        let mut valid = !matches!(lead, 0x80..=0xbf | 0xf8..);
+        for _ in 0..tails {
+            let Some((&tail, behind)) = rest.split_first() else {
+                valid = false;
+                break;
+            };
+            rest = behind;
+            valid &= tail & 0xc0 == 0x80;
+            code = code << 6 | tail as u32 & 0x3f;
         }
-        if !chunk.invalid().is_empty() {
-            visit(char::REPLACEMENT_CHARACTER);
+        // Surrogates and what is too high are no characters; what could be shorter is not UTF-8.
+        match char::from_u32(code).filter(|character| valid && character.len_utf8() == tails + 1) {
+            Some(character) => {
+                bytes = rest;
+                visit(character);
+            }
+            None => visit(char::REPLACEMENT_CHARACTER),
         }
     }
 }
@@ -175,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn sizes_have_three_digits_and_a_unit() {
+    fn sizes_have_few_digits_and_a_unit() {
         let long = [
             (0, "0 bytes"),
             (1023, "1023 bytes"),
             (1024, "1 KiB"),
             (1536, "1.5 KiB"),
-            (1088, "1.06 KiB"),
-            (10 * 1024 + 52, "10 KiB"),
+            (1088, "1 KiB"),
+            (1024 + 103, "1.1 KiB"),
             (12 * 1024 + 512, "12.5 KiB"),
             (123 * 1024 + 512, "123 KiB"),
             (1023 * 1024 + 1023, "1023 KiB"),
@@ -223,8 +241,34 @@ mod tests {
         for text in ["", "plain", "\u{7f}\u{80}\u{7ff}\u{800}\u{ffff}\u{10000}\u{10ffff}", "é€😀"] {
             assert_eq!(read(text.as_bytes()), text);
         }
-        for bytes in [&b"a\xffb\xc3"[..], b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80x", b"\xe2\x82"] {
-            assert_eq!(read(bytes), String::from_utf8_lossy(bytes));
+        for bytes in [&b"a\xffb\xc3"[..], b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80x", b"\xf8\x88\x80\x80\x80"] {
+            let expected: String = bytes.iter().map(|&b| if b < 0x80 { b as char } else { '\u{fffd}' }).collect();
+            assert_eq!(read(bytes), expected, "{bytes:?}");
         }
+        assert_eq!(read(b"\xe2\x82\xc3\xa9"), "\u{fffd}\u{fffd}é", "what is behind a broken character is read");
+    }
+
+    #[test]
+    fn exactly_what_is_utf8_is_read_as_such() {
+        let mut broken = 0;
+        for code in 0..1u32 << 24 {
+            // Every lead and second byte, and third and fourth bytes at the edges.
+            let bytes = [(code >> 16) as u8, (code >> 8) as u8, [0x7f, 0x80, 0xbf, 0xc0][code as usize & 3], 0x80];
+            if code & 0xfc != 0 {
+                continue;
+            }
+            let mut found = Vec::new();
+            characters(&bytes, &mut |c| found.push(c));
+            let text: String = found.iter().collect();
+            match std::str::from_utf8(&bytes) {
+                Ok(expected) => assert_eq!(text, expected),
+                Err(error) => {
+                    broken += 1;
+                    assert!(text.starts_with(std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap()));
+                    assert_eq!(found[bytes[..error.valid_up_to()].iter().filter(|b| **b & 0xc0 != 0x80).count()], '\u{fffd}');
+                }
+            }
+        }
+        assert!(broken > 0);
     }
 }

@@ -2,7 +2,7 @@
 //! May know: client, context, buddy.
 
 use super::Outstanding;
-use crate::client::pages::{list_of_units, state_of};
+use crate::client::pages::{list_of, state_of, use_of};
 use crate::client::{Client, code};
 use crate::context::Context;
 use crate::memory::{NONE, kind};
@@ -62,7 +62,7 @@ pub(super) fn buddy(context: &Context, client: &Client, block: usize, outstandin
         return false;
     }
     let (list, units) = state_of(context, block);
-    if list != list_of_units(context, space.largest()) || units != space.free_units() {
+    if list != list_of(context, use_of(context, block), space.largest()) || units != space.free_units() {
         return false;
     }
     let tail = record.tail.load(Relaxed) as usize;

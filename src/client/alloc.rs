@@ -6,6 +6,7 @@
 //! May know: context, slab, cache, pages, run, guard.
 
 use super::Client;
+use super::pages::Use;
 use crate::context::Context;
 use crate::context::callbacks::Kind;
 use crate::flags;
@@ -191,7 +192,7 @@ impl Client {
                 if !context.sizes.packed() {
                     return self.fetch(context, class);
                 }
-                let first = self.alloc_units(context, units, order)?;
+                let first = self.alloc_units(context, units, order, Use::Runs)?;
                 self.sign_run(context, first, 0, units);
                 Ok(first << shape.unit_shift)
             }
@@ -209,7 +210,7 @@ impl Client {
             return Ok(self.slab_refill(context, class, count)? << shape.granule_shift);
         }
         let order = (class - slabs) as u32;
-        let first = self.alloc_units(context, 1 << order, order)?;
+        let first = self.alloc_units(context, 1 << order, order, Use::Runs)?;
         context.map.unit(first).store(self.owner.get() | class as u32, Relaxed);
         Ok(first << shape.unit_shift)
     }

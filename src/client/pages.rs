@@ -4,6 +4,15 @@
 //! looks at the lists from its own size up, so it finds the fullest kind of block that can serve it, and a block that
 //! is empty is used last. Blocks of more than 2^11 units have several low orders in one list.
 //!
+//! PACKED keeps slabs and runs apart as long as there is memory: a block that was taken for the one is used for the
+//! other only when the context has no more. Else slabs, which live long, settle in the holes between runs, and soon no
+//! hole is long enough for a run.
+//!
+//! ```text
+//!   default   0 … 10 by order                                        11 empty
+//!   PACKED    0 … 4 blocks of slabs, 5 … 10 blocks of runs           11 empty
+//! ```
+//!
 //! In default mode the units of a block are a buddy allocator's; a block of a PACKED context is flat (flat.rs).
 //!
 //! Cost: as many steps as there are orders, but for taking and giving whole blocks; flat blocks: one step a hole.
@@ -21,19 +30,52 @@ use crate::status::Status;
 use core::sync::atomic::Ordering::Relaxed;
 
 const LIST_SHIFT: u32 = 24;
-const COUNT_MASK: u32 = (1 << LIST_SHIFT) - 1;
+const COUNT_MASK: u32 = RUNS_BIT - 1;
 /// Blocks that are looked at in a list whose blocks may be too small.
-const LOOK: usize = 8;
+const LOOK: usize = 16;
 
-/// The list of the blocks whose largest free run has 2^order units, or less than twice as many.
-pub(crate) fn list_of_order(context: &Context, order: u32) -> usize {
-    let most = context.map.shape.order_max() as usize;
-    (order as usize + (ORDER_LISTS - 1)).saturating_sub(most.max(ORDER_LISTS - 1))
+/// What a block is used for (PACKED).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    Slabs,
+    Runs,
 }
 
-/// The list of the blocks whose largest free run has so many units.
-pub(crate) fn list_of_units(context: &Context, units: usize) -> usize {
-    if units == 0 { FULL_LIST } else { list_of_order(context, usize::BITS - 1 - units.leading_zeros()) }
+impl Use {
+    fn other(self) -> Use {
+        if self == Use::Slabs { Use::Runs } else { Use::Slabs }
+    }
+
+    /// The lists of blocks that are used so.
+    fn lists(self, context: &Context) -> core::ops::Range<usize> {
+        match self {
+            _ if !context.sizes.packed() => 0..EMPTY_LIST,
+            Use::Slabs => 0..PACKED_SPLIT,
+            Use::Runs => PACKED_SPLIT..EMPTY_LIST,
+        }
+    }
+}
+
+/// Blocks with nothing in them.
+pub(crate) const EMPTY_LIST: usize = ORDER_LISTS - 1;
+/// PACKED: the lists of blocks of runs begin here.
+const PACKED_SPLIT: usize = 5;
+/// In a block's state: it is used for runs.
+const RUNS_BIT: u32 = 1 << 23;
+
+/// The list of the blocks that are used so and whose largest free run has so many units.
+pub(crate) fn list_of(context: &Context, what: Use, units: usize) -> usize {
+    if units == 0 {
+        return FULL_LIST;
+    }
+    let most = context.map.shape.order_max() as usize;
+    let order = (usize::BITS - 1 - units.leading_zeros()) as usize;
+    if order >= most {
+        return EMPTY_LIST;
+    }
+    let lists = what.lists(context);
+    // The last of them is for half a block; the first takes all that is too small for one of its own.
+    (lists.end + order).saturating_sub(most).max(lists.start)
 }
 
 /// The free units of one block, kept in one way or the other.
@@ -106,35 +148,36 @@ impl Client {
         if context.sizes.packed() { Space::Flat(Flat::new(words, units)) } else { Space::Buddy(Buddy::new(words, units)) }
     }
 
-    /// The list that holds the empty blocks.
-    pub(crate) fn empty_list(context: &Context) -> usize {
-        list_of_order(context, context.map.shape.order_max())
-    }
-
     /// `units` free units at a multiple of 2^order; of another block if no block has them.
-    pub(super) fn alloc_units(&self, context: &Context, units: usize, order: u32) -> Result<usize, Status> {
-        let found = self.find_units(context, units, order);
-        let (block, unit) = match found {
-            Some(place) => place,
-            None => {
-                let block = self.take_block(context)?;
-                (block, self.space(context, block).alloc(units, order).ok_or(Status::Corrupt)?)
+    pub(super) fn alloc_units(&self, context: &Context, units: usize, order: u32, what: Use) -> Result<usize, Status> {
+        let mut place = self.find_units(context, units, order, what);
+        if place.is_none() {
+            let taken = self.take_block(context);
+            place = match taken {
+                Ok(block) => self.space(context, block).alloc(units, order).map(|unit| (block, unit)),
+                Err(_) if context.sizes.packed() => self.find_units(context, units, order, what.other()),
+                Err(_) => None,
+            };
+            if place.is_none() {
+                taken?;
             }
-        };
-        self.count_units(context, block, -(units as i32));
+        }
+        let (block, unit) = place.ok_or(Status::Corrupt)?;
+        self.count_units(context, block, -(units as i32), Some(what));
         Ok(context.map.first_unit(block) + unit)
     }
 
     /// The same in the blocks at hand: the block, and the unit in it.
     #[inline]
-    fn find_units(&self, context: &Context, units: usize, order: u32) -> Option<(usize, usize)> {
-        let first = list_of_units(context, units);
+    fn find_units(&self, context: &Context, units: usize, order: u32, what: Use) -> Option<(usize, usize)> {
+        let lists = what.lists(context);
+        let first = list_of(context, what, units).min(EMPTY_LIST);
         // A buddy's lists say exactly what its blocks can do, but for the first if it has several orders.
         let exact = !context.sizes.packed() && (context.map.shape.order_max() as usize) < ORDER_LISTS;
         let look = if exact { 1 } else { LOOK };
-        for head in self.lists.iter().take(ORDER_LISTS).skip(first) {
+        for list in (first..lists.end).chain([EMPTY_LIST]) {
             crate::steps::count();
-            let mut block = head.get();
+            let mut block = self.lists.get(list).map_or(NONE, |head| head.get());
             for _ in 0..look {
                 if block == NONE {
                     break;
@@ -164,9 +207,8 @@ impl Client {
         } else {
             Buddy::init(context.map.node_words(block), units);
         }
-        let list = Self::empty_list(context);
-        context.map.record(block).state.store((list as u32) << LIST_SHIFT | units as u32, Relaxed);
-        self.link_block(context, block, list);
+        context.map.record(block).state.store((EMPTY_LIST as u32) << LIST_SHIFT | units as u32, Relaxed);
+        self.link_block(context, block, EMPTY_LIST);
     }
 
     /// Gives a run of units back, whole or not a power of two, and forgets what its first unit word said.
@@ -206,7 +248,7 @@ impl Client {
         let block = context.map.block_of_unit(first);
         let start = context.map.first_unit(block);
         self.space(context, block).free_range(first - start, end - start);
-        self.count_units(context, block, (end - first) as i32);
+        self.count_units(context, block, (end - first) as i32, None);
     }
 
     /// Takes exactly the units `first..end` of one block, if they are free.
@@ -215,19 +257,27 @@ impl Client {
         let start = context.map.first_unit(block);
         let taken = self.space(context, block).take_range(first - start, end - start);
         if taken {
-            self.count_units(context, block, -((end - first) as i32));
+            self.count_units(context, block, -((end - first) as i32), Some(Use::Runs));
         }
         taken
     }
 
-    /// Notes that a block has more (or fewer) free units now, and puts it into the list where it belongs.
-    fn count_units(&self, context: &Context, block: usize, change: i32) {
+    /// Notes that a block has more (or fewer) free units now, and puts it into the list where it belongs. What an empty
+    /// block is used for first decides what it is used for until it is empty again.
+    fn count_units(&self, context: &Context, block: usize, change: i32, what: Option<Use>) {
         let record = context.map.record(block);
         let state = record.state.load(Relaxed);
         let old = (state >> LIST_SHIFT) as usize;
         let units = (state & COUNT_MASK).wrapping_add_signed(change) & COUNT_MASK;
-        let new = list_of_units(context, self.space(context, block).largest());
-        record.state.store((new as u32) << LIST_SHIFT | units, Relaxed);
+        let mut used_for = if state & RUNS_BIT != 0 { Use::Runs } else { Use::Slabs };
+        if let Some(what) = what
+            && old == EMPTY_LIST
+        {
+            used_for = what;
+        }
+        let new = list_of(context, used_for, self.space(context, block).largest());
+        let bit = if used_for == Use::Runs { RUNS_BIT } else { 0 };
+        record.state.store((new as u32) << LIST_SHIFT | bit | units, Relaxed);
         if new != old {
             self.unlink_block(context, block, old);
             self.link_block(context, block, new);
@@ -262,7 +312,7 @@ impl Client {
     /// Gives empty blocks back, but for the one that is kept against thrashing. Called when a call has done its work.
     #[inline]
     pub(super) fn settle(&self, context: &Context) {
-        let head = self.lists.get(Self::empty_list(context)).map_or(NONE, |head| head.get());
+        let head = self.lists.get(EMPTY_LIST).map_or(NONE, |head| head.get());
         if head == NONE {
             return;
         }
@@ -275,7 +325,7 @@ impl Client {
 
     /// Gives all empty blocks back but `keep` of them; says how many went.
     pub(super) fn give_empty_blocks(&self, context: &Context, keep: usize) -> usize {
-        let list = Self::empty_list(context);
+        let list = EMPTY_LIST;
         let mut given = 0;
         loop {
             // The block to go: one that no cache array and no quarantine lies with, if there is such a one.
@@ -313,4 +363,9 @@ impl Client {
 pub(crate) fn state_of(context: &Context, block: usize) -> (usize, usize) {
     let state = context.map.record(block).state.load(Relaxed);
     ((state >> LIST_SHIFT) as usize, (state & COUNT_MASK) as usize)
+}
+
+/// What a block's record says it is used for.
+pub(crate) fn use_of(context: &Context, block: usize) -> Use {
+    if context.map.record(block).state.load(Relaxed) & RUNS_BIT != 0 { Use::Runs } else { Use::Slabs }
 }

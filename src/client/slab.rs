@@ -10,6 +10,7 @@
 //! Invariants: a slab is in its class's list if and only if it has a free cell; no slab in a list is wholly free.
 //! May know: context, memory, sizes, pages.
 
+use super::pages::Use;
 use super::{Client, code};
 use crate::context::Context;
 use crate::memory::NONE;
@@ -78,7 +79,7 @@ impl Client {
 
     fn new_slab(&self, context: &Context, class: usize) -> Result<usize, Status> {
         let shape = context.sizes.class(class);
-        let first = self.alloc_units(context, 1 << shape.slab_order, shape.slab_order as u32)?;
+        let first = self.alloc_units(context, 1 << shape.slab_order, shape.slab_order as u32, Use::Slabs)?;
         for unit in first..first + (1 << shape.slab_order) {
             context.map.unit(unit).store(self.owner.get() | class as u32, Relaxed);
         }

@@ -69,10 +69,12 @@ fn layouts_go_up_to_the_end_of_the_address_space_and_a_terabyte() {
     assert_eq!(lay(usize::MAX - 100, 101, 0, 0, 0), Err(Error::Invalid));
     assert!(lay(usize::MAX - 100_000, 100_000, 0, 1024, 0).is_ok_and(|layout| layout.blocks > 50));
     #[cfg(target_pointer_width = "64")]
-    for size in [1usize << 40, (1 << 44) + 12345] {
+    for size in [1usize << 40, 3 << 40, (1 << 44) + 12345] {
         let layout = lay(0x1234_5678, size, 0, 0, 0).expect("large");
         assert_sound(&layout, 0x1234_5678, size);
-        assert!(layout.blocks << layout.shape.block_shift > size / 100 * 96);
+        // Unit numbers have 32 bits: above 4 TiB the rest lies idle.
+        assert!(layout.blocks << layout.shape.block_shift > size.min(4 << 40) / 100 * 96);
+        assert!(layout.blocks <= MAX_UNITS >> layout.shape.order_max());
     }
     for (alignment, block) in [(1, 0), (4, 0), (24, 0), (8192, 0), (16, 512), (16, 3000), (16, 1 << 31), (128, 1024), (4096, 32768)] {
         assert_eq!(lay(1 << 20, 1 << 20, alignment, block, 0), Err(Error::Invalid), "{alignment} {block}");
@@ -130,7 +132,8 @@ fn exact(usable: usize, alignment: usize, block: usize, flags: u32, rng: &mut Rn
     }
     let addresses: Vec<usize> = offsets.iter().map(|offset| (1 << 30) + offset).collect();
     assert!(enough_at(required, usable, alignment, block, flags, &addresses), "{required} for {what}");
-    for more in (0..200).map(|at| if at < 20 { at } else { rng.below(2 * period) }) {
+    for at in 0..200 {
+        let more = if at < 20 { at } else { rng.below(2 * period) };
         let few: Vec<usize> = (0..12).map(|_| addresses[rng.below(addresses.len())]).collect();
         assert!(enough_at(required + more, usable, alignment, block, flags, &few), "{required}+{more} for {what}");
     }

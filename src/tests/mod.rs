@@ -4,6 +4,7 @@
 
 mod bitmap;
 mod buddy;
+mod flat;
 mod layout;
 mod model;
 mod region;

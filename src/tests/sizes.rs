@@ -104,10 +104,10 @@ fn an_aligned_request_gets_a_place_that_has_the_alignment() {
                 let place = sizes.place_aligned(size, wanted).expect("a small size");
                 assert!(sizes.usable(place) >= size);
                 let has = match place {
-                    // A slab lies at a multiple of a unit; so far do its cells have the alignment of their size.
+                    // A slab lies at a multiple of its length; so far do its cells have the alignment of their size.
                     Place::Slab(class) => {
-                        let cell = sizes.class(class).cell as usize;
-                        (cell & cell.wrapping_neg()).min(unit).max(alignment)
+                        let (cell, slab) = (sizes.class(class).cell as usize, unit << sizes.class(class).slab_order);
+                        (cell & cell.wrapping_neg()).min(slab).max(alignment)
                     }
                     Place::Units { order, .. } => unit << order,
                     Place::Blocks { .. } => 1 << shift,
@@ -121,9 +121,12 @@ fn an_aligned_request_gets_a_place_that_has_the_alignment() {
 #[test]
 fn sizes_near_the_end_of_numbers_are_refused() {
     grid(|sizes, _, _, _| {
-        for size in [usize::MAX, usize::MAX - 1, usize::MAX - 255] {
-            assert_eq!(sizes.place(size), None);
-            assert_eq!(sizes.place_aligned(size, 256), None);
+        assert_eq!(sizes.place(usize::MAX), None);
+        for size in [usize::MAX, usize::MAX - 1, usize::MAX - 255, usize::MAX / 2 + 1] {
+            // No place, or one so large that no context has it; in no case a small one.
+            for place in [sizes.place(size), sizes.place_aligned(size, 256)].into_iter().flatten() {
+                assert!(sizes.usable(place) >= size, "{place:?} for {size}");
+            }
         }
     });
     assert_eq!([0, 1, 2, 3, 4, 5, usize::MAX].map(log2_ceil), [0, 0, 1, 2, 2, 3, usize::BITS]);

@@ -4,11 +4,11 @@
 use super::pieces::{Detail, Piece, State, pieces};
 use super::{Figures, Out, VERSION, flag_names};
 use crate::client::limits::for_all;
-use crate::client::{Client, visible};
+use crate::client::Client;
 use crate::context::Context;
 use crate::inspect::stats::context_overhead;
 use crate::memory::NONE;
-use crate::text::{Sink, character, characters, nibbles};
+use crate::text::Sink;
 
 pub fn write(context: &Context, out: &mut Out<'_>) {
     out.put(b"{\"libvmma\": \"");
@@ -60,7 +60,7 @@ pub fn write(context: &Context, out: &mut Out<'_>) {
 fn one_client(client: &Client, out: &mut Out<'_>) {
     let stats = client.stats();
     out.say("{\"id\": ~, \"name\": \"", &[client.slot() as usize]);
-    characters(visible(&client.name_bytes()), &mut |character| escape(out, character));
+    out.name(client);
     out.say(
         "\", \"limit\": ~, \"guarantee\": ~, \"peak_held_size\": ~, \"held_size\": ~, \"live_count\": ~, \
          \"live_size\": ~, \"cached_size\": ~, \"cached_blocks\": ~, \"free_size\": ~, \"largest_free\": ~, \
@@ -81,19 +81,6 @@ fn one_client(client: &Client, out: &mut Out<'_>) {
             stats.largest_failed,
         ],
     );
-}
-
-/// One character of a string. U+2028 and U+2029 are escaped too: older JavaScript takes them for line ends.
-fn escape(out: &mut dyn Sink, c: char) {
-    match c {
-        '"' => out.put(b"\\\""),
-        '\\' => out.put(b"\\\\"),
-        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}' | '\u{2029}' | char::REPLACEMENT_CHARACTER => {
-            out.put(b"\\u");
-            nibbles(out, c as u64, 4);
-        }
-        _ => character(out, c),
-    }
 }
 
 /// Puts neighbours that are alike into one entry; a run of blocks is an entry of its own.
@@ -146,41 +133,8 @@ fn alike(a: &Piece, b: &Piece) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::JSON;
     use super::*;
-    use crate::text::Line;
-
-    fn escaped(name: &[u8]) -> String {
-        let mut line = Line::<512>::new();
-        characters(name, &mut |c| escape(&mut line, c));
-        String::from_utf8(line.text().to_vec()).unwrap()
-    }
-
-    #[test]
-    fn names_are_escaped_whatever_bytes_they_have() {
-        assert_eq!(escaped(b"plain"), "plain");
-        assert_eq!(escaped(b"\"\\"), "\\\"\\\\");
-        assert_eq!(escaped(b"\n\x01\x1f\x7f"), "\\u000a\\u0001\\u001f\\u007f");
-        assert_eq!(escaped("é€😀".as_bytes()), "é€😀");
-        assert_eq!(escaped(b"a\xff\xc3(\xed\xa0\x80"), "a\\ufffd\\ufffd(\\ufffd\\ufffd\\ufffd");
-        assert_eq!(escaped("\u{2028}\u{85}".as_bytes()), "\\u2028\\u0085");
-    }
-
-    #[test]
-    fn no_byte_leaves_a_quote_a_control_or_half_a_character_open() {
-        for first in 0..=255u8 {
-            for second in [0u8, b'"', b'\\', 0x80, 0xbf, 0xff] {
-                let text = escaped(&[first, second]);
-                assert!(text.chars().all(|c| c >= ' '), "{text:?}");
-                let mut rest = text.chars();
-                while let Some(c) = rest.next() {
-                    assert_ne!(c, '"');
-                    if c == '\\' {
-                        assert!(matches!(rest.next(), Some('"' | '\\' | 'u')));
-                    }
-                }
-            }
-        }
-    }
 
     fn entries(pieces: &[Piece]) -> String {
         let mut text = Vec::new();
@@ -188,7 +142,7 @@ mod tests {
             text.extend_from_slice(part);
             0
         };
-        let mut out = Out::new(&mut write);
+        let mut out = Out::new(JSON, &mut write);
         let mut entries = Entries { shift: 10, open: None, between: "" };
         for piece in pieces {
             entries.add(&mut out, piece);

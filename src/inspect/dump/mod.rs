@@ -20,10 +20,13 @@ mod text;
 use crate::client::limits::closed_all;
 use crate::client::{Client, visible};
 use crate::context::Context;
-use crate::text::{Sink, characters, say};
+use crate::text::{Sink, character, characters, nibbles, say};
 use core::sync::atomic::Ordering::Relaxed;
 
 const BUFFER: usize = 512;
+
+const TEXT: i32 = 0;
+const JSON: i32 = 1;
 
 /// What a dump says of the library.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -31,10 +34,10 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Writes a dump; `format` as in vmma_dump_format. 0, or the writer's other answer, which ends it.
 pub fn dump(context: &Context, format: i32, write: &mut dyn FnMut(&[u8]) -> i32) -> i32 {
     closed_all(context, || {
-        let mut out = Out::new(write);
+        let mut out = Out::new(format, write);
         match format {
-            0 => text::write(context, &mut out),
-            1 => json::write(context, &mut out),
+            TEXT => text::write(context, &mut out),
+            JSON => json::write(context, &mut out),
             _ => svg::write(context, &mut out),
         }
         out.finish()
@@ -43,6 +46,7 @@ pub fn dump(context: &Context, format: i32, write: &mut dyn FnMut(&[u8]) -> i32)
 
 /// The way to the host's writer.
 pub struct Out<'a> {
+    format: i32,
     write: &'a mut dyn FnMut(&[u8]) -> i32,
     buffer: [u8; BUFFER],
     used: usize,
@@ -50,8 +54,8 @@ pub struct Out<'a> {
 }
 
 impl<'a> Out<'a> {
-    fn new(write: &'a mut dyn FnMut(&[u8]) -> i32) -> Out<'a> {
-        Out { write, buffer: [0; BUFFER], used: 0, result: 0 }
+    fn new(format: i32, write: &'a mut dyn FnMut(&[u8]) -> i32) -> Out<'a> {
+        Out { format, write, buffer: [0; BUFFER], used: 0, result: 0 }
     }
 
     /// Has the writer ended the dump? Then there is no use in looking further.
@@ -76,15 +80,32 @@ impl<'a> Out<'a> {
         say(self, template, values);
     }
 
-    /// A client's name, or "client" and its slot; each character goes through `put`.
+    /// A client's name, escaped as the format needs it; if it has none, "client" and its slot.
     #[inline(never)]
-    fn name(&mut self, client: &Client, put: fn(&mut dyn Sink, char)) {
+    fn name(&mut self, client: &Client) {
         let name = client.name_bytes();
         let name = visible(&name);
-        if name.is_empty() {
+        if name.is_empty() && self.format != JSON {
             self.say("client ~", &[client.slot() as usize]);
-        } else {
-            characters(name, &mut |character| put(self, character));
+        }
+        characters(name, &mut |character| self.escape(character));
+    }
+
+    /// One character of a name. A terminal must not take it for a command nor for a change of direction, and JSON and
+    /// XML must neither end at it nor forbid it.
+    fn escape(&mut self, c: char) {
+        let odd = matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' | '\u{fffd}'..='\u{ffff}');
+        let markup = matches!(c, '"' | '\\' | '<' | '>' | '&' | '\'');
+        match self.format {
+            JSON if odd || markup => {
+                self.put(b"\\u");
+                nibbles(self, c as u64, 4);
+            }
+            TEXT if odd => self.put(b"?"),
+            TEXT | JSON => character(self, c),
+            _ if markup => self.say("&#~;", &[c as usize]),
+            _ => character(self, if odd { char::REPLACEMENT_CHARACTER } else { c }),
         }
     }
 }
@@ -168,7 +189,7 @@ mod tests {
             pieces.push(text.to_vec());
             answers.get(pieces.len() - 1).copied().unwrap_or(0)
         };
-        let mut out = Out::new(&mut write);
+        let mut out = Out::new(TEXT, &mut write);
         fill(&mut out);
         let result = out.finish();
         (result, pieces)
@@ -202,6 +223,59 @@ mod tests {
         }
         let (result, pieces) = written(&[-1], |out| out.put(b"short"));
         assert_eq!((result, pieces.len()), (-1, 1), "also in the last piece, and with any number");
+    }
+
+    fn escaped(format: i32, name: &[u8]) -> String {
+        let mut text = Vec::new();
+        let mut write = |part: &[u8]| {
+            text.extend_from_slice(part);
+            0
+        };
+        let mut out = Out::new(format, &mut write);
+        characters(name, &mut |c| out.escape(c));
+        out.finish();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn a_name_cannot_command_the_terminal() {
+        assert_eq!(escaped(TEXT, b"a\x1b[31m\n\r\t\x07\x7f"), "a?[31m?????");
+        assert_eq!(escaped(TEXT, "x\u{9b}y\u{202e}z\u{2066}".as_bytes()), "x?y?z?");
+        assert_eq!(escaped(TEXT, b"\xff\x80"), "??");
+        assert_eq!(escaped(TEXT, "é€😀 <&>\"\\".as_bytes()), "é€😀 <&>\"\\");
+    }
+
+    #[test]
+    fn names_are_escaped_for_json() {
+        assert_eq!(escaped(JSON, b"plain %s ${x}"), "plain %s ${x}");
+        assert_eq!(escaped(JSON, b"\"\\</"), r"\u0022\u005c\u003c/");
+        assert_eq!(escaped(JSON, b"\n\x01\x1f\x7f"), r"\u000a\u0001\u001f\u007f");
+        assert_eq!(escaped(JSON, "é€😀".as_bytes()), "é€😀");
+        assert_eq!(escaped(JSON, b"a\xff\xc3("), r"a\ufffd\ufffd(");
+        assert_eq!(escaped(JSON, "\u{2028}\u{85}\u{ffff}".as_bytes()), r"\u2028\u0085\uffff");
+    }
+
+    #[test]
+    fn names_are_escaped_for_xml() {
+        assert_eq!(escaped(2, b"</svg>&amp;\"']]>"), "&#60;/svg&#62;&#38;amp;&#34;&#39;]]&#62;");
+        assert_eq!(escaped(2, b"\n\x01\x1b\x7f\xff"), "\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}");
+        assert_eq!(escaped(2, "\u{fffe}\u{ffff}\u{202e}é€😀".as_bytes()), "\u{fffd}\u{fffd}\u{fffd}é€😀");
+    }
+
+    #[test]
+    fn no_byte_becomes_syntax_or_a_character_that_is_forbidden() {
+        for first in 0..=255u8 {
+            for second in [0u8, b'"', b'\\', b'<', b'&', 0x80, 0xbf, 0xff] {
+                let name = [first, second];
+                assert!(escaped(TEXT, &name).chars().all(|c| !c.is_control()));
+                let json = escaped(JSON, &name);
+                assert!(json.chars().all(|c| !c.is_control() && c != '"'), "{json:?}");
+                assert!(json.split('\\').skip(1).all(|part| part.starts_with('u')), "{json:?}");
+                let xml = escaped(2, &name);
+                assert!(xml.chars().all(|c| !c.is_control() && !"<>\"'".contains(c)), "{xml:?}");
+                assert!(xml.split('&').skip(1).all(|part| part.starts_with('#') && part.contains(';')), "{xml:?}");
+            }
+        }
     }
 
     #[test]

@@ -100,13 +100,17 @@ pub fn pieces(context: &Context, detail: Detail, visit: &mut dyn FnMut(&Piece) -
     let _ = rest(State::Free, watermark, top) && rest(State::Records, top, map.blocks);
 }
 
+/// Where the allocation at `offset` (live, or kept) begins, its bytes, and how many of them the program sees.
+#[inline(never)]
+fn held_at(context: &Context, client: &Client, offset: usize) -> (usize, usize, usize) {
+    let found = find::holder(context, client.owner.get(), offset);
+    found.map_or((NONE as usize, 0, 0), |found| (found.start, found.usable, if found.live { found.size(context) } else { 0 }))
+}
+
 /// How much of the bytes `from..to` of the run of blocks at `head` is live, and how much cached.
 fn run_share(context: &Context, client: &Client, head: usize, from: usize, to: usize) -> (usize, usize) {
-    match find::holder(context, client.owner.get(), head << context.map.shape.block_shift) {
-        Some(found) if found.live => (found.size(context).min(to).saturating_sub(from), 0),
-        Some(_) => (0, to.saturating_sub(from)),
-        None => (0, 0),
-    }
+    let (_, _, live) = held_at(context, client, head << context.map.shape.block_shift);
+    (live.min(to).saturating_sub(from), if live > 0 { 0 } else { to.saturating_sub(from) })
 }
 
 fn buddy_pieces(context: &Context, client: &Client, block: usize, visit: &mut dyn FnMut(&Piece) -> bool) -> bool {
@@ -174,16 +178,13 @@ fn unit_piece(context: &Context, client: &Client, unit: usize, piece: &mut Piece
         piece.cached = kept - piece.free;
         return;
     }
-    let found = find::holder(context, owner, piece.start).filter(|found| found.start == piece.start);
-    match found {
-        Some(found) if word & !0xff == owner => {
-            piece.length = found.usable;
-            if found.live {
-                piece.live = found.size(context);
-            } else {
-                piece.cached = found.usable;
-            }
-        }
-        _ => piece.free = piece.length,
+    let (start, usable, live) = held_at(context, client, piece.start);
+    if word & !0xff != owner || start != piece.start {
+        piece.free = piece.length;
+        return;
     }
+    piece.length = usable;
+    piece.live = live;
+    piece.cached = if live > 0 { 0 } else { usable };
 }
+

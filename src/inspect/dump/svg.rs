@@ -19,7 +19,7 @@ use super::{Figures, Out, VERSION, flag_names, percent};
 use crate::client::Client;
 use crate::client::limits::for_all;
 use crate::context::Context;
-use crate::text::{Sink, character};
+use crate::text::Sink;
 
 const COLUMNS: usize = 64;
 /// Most cells for blocks; the tables in front of them take a few more.
@@ -170,16 +170,14 @@ fn labels(map: &Map, out: &mut Out<'_>) {
 
 /// The clients that hold most, with their colours.
 fn legend(context: &Context, map: &Map, out: &mut Out<'_>) {
-    let mut last: Option<(usize, u32)> = None;
+    let mut last = (usize::MAX, 0);
     let (mut shown, mut held) = (0, 0);
     let mut y = map.bottom() + 30;
     while shown < LEGEND && !out.stopped() {
-        let Some(key) = next_largest(context, last) else { break };
-        last = Some(key);
-        held += key.0;
-        if let Some(client) = Client::in_slot(context, !key.1) {
-            one_client(client, LEFT + (shown % 2) * (COLUMNS * CELL / 2), y, out);
-        }
+        last = next_largest(context, last);
+        let Some(client) = Client::in_slot(context, !last.1) else { break };
+        one_client(client, LEFT + (shown % 2) * (COLUMNS * CELL / 2), y, out);
+        held += last.0;
         shown += 1;
         y += (shown + 1) % 2 * LEGEND_ROW;
     }
@@ -197,7 +195,7 @@ fn one_client(client: &Client, x: usize, y: usize, out: &mut Out<'_>) {
         "<path fill=\"#$\" d=\"M~ ~h20v20h-20z\"/><text x=\"~\" y=\"~\" font-weight=\"bold\">",
         &[colour(client.slot()), x, y - 10, x + 28, y],
     );
-    out.name(client, escape);
+    out.name(client);
     out.say(
         "</text><text x=\"~\" y=\"~\" font-size=\"11\" fill=\"#666\">@ held \u{b7} @ live in ~ \u{b7} @ cached",
         &[x + 28, y + 13, stats.held_size, stats.live_size, stats.live_count, stats.cached_size],
@@ -208,15 +206,15 @@ fn one_client(client: &Client, x: usize, y: usize, out: &mut Out<'_>) {
     out.put(b"</text>\n");
 }
 
-/// Of the clients that come behind `last` if ordered by what they hold, the first.
-#[inline(never)]
-fn next_largest(context: &Context, last: Option<(usize, u32)>) -> Option<(usize, u32)> {
-    let mut best: Option<(usize, u32)> = None;
+/// Of the clients that come behind `last` if ordered by what they hold, the first: what it holds, and its slot's
+/// complement. (0, 0) if there is none.
+fn next_largest(context: &Context, last: (usize, u32)) -> (usize, u32) {
+    let mut best = (0, 0);
     for_all(context, |client| {
         // Of those that hold the same the lowest slot comes first.
         let key = (client.held_size(), !client.slot());
-        if last.is_none_or(|last| key < last) && best.is_none_or(|best| key > best) {
-            best = Some(key);
+        if key < last && key > best {
+            best = key;
         }
     });
     best
@@ -412,7 +410,7 @@ fn frame(context: &Context, map: &Map, piece: &Piece, out: &mut Out<'_>) {
     }
     out.put(b"\"><title>");
     if let Some(client) = Client::in_slot(context, piece.slot) {
-        out.name(client, escape);
+        out.name(client);
     }
     out.say(": @</title></path>\n", &[piece.length]);
     if label_x > 0 {
@@ -421,8 +419,6 @@ fn frame(context: &Context, map: &Map, piece: &Piece, out: &mut Out<'_>) {
     }
 }
 
-// ---- colours and characters ----
-
 /// A client's colour: dark enough for white letters, and unlike its neighbours'.
 #[inline(never)]
 fn colour(slot: u32) -> usize {
@@ -430,33 +426,13 @@ fn colour(slot: u32) -> usize {
         0x3b6fb6, 0xd9772b, 0x3f9b4b, 0xc23b42, 0x8661b5, 0x2a9fae, 0xd163a6, 0x8a5a44, 0x9a9426, 0x1f3f77, 0xe0a526,
         0x7a1f4b,
     ];
-    if let Some(&colour) = PALETTE.get(slot as usize) {
-        return colour as usize;
-    }
-    // Further hues at the golden angle: each lies in the widest gap between those before it.
-    let hue = slot as usize * 137_508 / 1000 % 360;
-    let (low, range) = if slot & 1 == 0 { (60, 130) } else { (100, 60) };
-    // Each of red, green and blue is full for a third of the circle, absent for a third, and slopes in between.
-    let part = |turn: usize| {
-        let distance = ((hue + turn) % 360).abs_diff(180);
-        low + range * (distance.clamp(60, 120) - 60) / 60
-    };
-    part(0) << 16 | part(240) << 8 | part(120)
-}
-
-/// One character of text or of an attribute. What XML does not allow is replaced, and so are controls and what turns
-/// the direction of text round.
-fn escape(out: &mut dyn Sink, c: char) {
-    match c {
-        '&' => out.put(b"&amp;"),
-        '<' => out.put(b"&lt;"),
-        '>' => out.put(b"&gt;"),
-        '"' => out.put(b"&quot;"),
-        '\'' => out.put(b"&#39;"),
-        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}' => {
-            character(out, char::REPLACEMENT_CHARACTER);
-        }
-        _ => character(out, c),
+    let colour = PALETTE.get(slot as usize % PALETTE.len()).map_or(0, |&colour| colour as usize);
+    // All again darker, then all again paler.
+    let half = colour >> 1 & 0x7f7f7f;
+    match slot as usize / PALETTE.len() % 3 {
+        0 => colour,
+        1 => half,
+        _ => half + 0x5a5a5a,
     }
 }
 
@@ -464,33 +440,6 @@ fn escape(out: &mut dyn Sink, c: char) {
 mod tests {
     use super::*;
     use super::super::cells::Share;
-    use crate::text::{Line, characters};
-
-    fn escaped(name: &[u8]) -> String {
-        let mut line = Line::<512>::new();
-        characters(name, &mut |c| escape(&mut line, c));
-        String::from_utf8(line.text().to_vec()).unwrap()
-    }
-
-    #[test]
-    fn names_are_escaped_whatever_bytes_they_have() {
-        assert_eq!(escaped(b"plain"), "plain");
-        assert_eq!(escaped(b"</svg>&amp;\"']]>"), "&lt;/svg&gt;&amp;amp;&quot;&#39;]]&gt;");
-        assert_eq!(escaped(b"\n\x01\x1b\x7f"), "\u{fffd}\u{fffd}\u{fffd}\u{fffd}");
-        assert_eq!(escaped("é€😀".as_bytes()), "é€😀");
-        assert_eq!(escaped(b"a\xff\xc3("), "a\u{fffd}\u{fffd}(");
-        assert_eq!(escaped("\u{fffe}\u{ffff}\u{202e}".as_bytes()), "\u{fffd}\u{fffd}\u{fffd}");
-    }
-
-    #[test]
-    fn no_byte_becomes_markup_or_a_character_that_xml_forbids() {
-        for first in 0..=255u8 {
-            for second in [0u8, b'<', b'&', 0x80, 0xbf, 0xff] {
-                let text = escaped(&[first, second]);
-                assert!(text.chars().all(|c| c >= ' ' && !"<>\"'".contains(c)), "{text:?}");
-            }
-        }
-    }
 
     fn share(owner: u32, bytes: usize) -> Share {
         Share { owner, bytes, used: bytes, cached: 0 }
@@ -537,7 +486,7 @@ mod tests {
             text.extend_from_slice(part);
             0
         };
-        let mut out = Out::new(&mut write);
+        let mut out = Out::new(2, &mut write);
         let map = Map { cell: 1024, block: 1024, first_row: 0, rows: 4, height: 16, tables: 0 };
         let mut painter = Painter { out: &mut out, map: &map, strip: None };
         strips.iter().for_each(|strip| painter.add(*strip));
@@ -559,7 +508,7 @@ mod tests {
 
     #[test]
     fn the_first_colours_are_all_different() {
-        for slot in 0..64 {
+        for slot in 0..36 {
             assert!(colour(slot) < 1 << 24);
             for other in 0..slot {
                 assert_ne!(colour(slot), colour(other), "{slot} {other}");

@@ -8,7 +8,7 @@ use crate::client::limits::for_all;
 use crate::client::Client;
 use crate::context::Context;
 use crate::inspect::stats::Stats;
-use crate::text::{Sink, character, hex};
+use crate::text::{Sink, hex};
 
 /// Characters in a row of the map.
 const COLUMNS: usize = 64;
@@ -83,7 +83,7 @@ fn client_table(context: &Context, out: &mut Out<'_>) {
         peak += client.peak_held_size();
         out.put(&[b' ', letter(rank)]);
         row(out, &stats, client.peak_held_size(), client.limit(), client.guarantee());
-        out.name(client, put_printable);
+        out.name(client);
         out.put(b"\n");
         rank += 1;
     });
@@ -184,40 +184,10 @@ fn rank_of(context: &Context, slot: u32) -> usize {
     (0..slot).filter(|&before| Client::in_slot(context, before).is_some()).take(LETTERS).count()
 }
 
-/// One character of a name. A terminal must not take it for a command, nor turn the line round because of it.
-fn put_printable(out: &mut dyn Sink, c: char) {
-    let safe = !matches!(
-        c,
-        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | char::REPLACEMENT_CHARACTER
-    );
-    character(out, if safe { c } else { '?' });
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::cells::{FREE, OTHERS, Share};
     use super::*;
-
-    fn shown(name: &[u8]) -> String {
-        let mut text = Vec::new();
-        let mut write = |part: &[u8]| {
-            text.extend_from_slice(part);
-            0
-        };
-        let mut out = Out::new(&mut write);
-        crate::text::characters(name, &mut |c| put_printable(&mut out, c));
-        out.finish();
-        String::from_utf8(text).unwrap()
-    }
-
-    #[test]
-    fn a_name_cannot_command_the_terminal() {
-        assert_eq!(shown(b"a\x1b[31m\n\r\t\x07\x7f"), "a?[31m?????");
-        assert_eq!(shown("x\u{9b}y\u{202e}z\u{200b}".as_bytes()), "x?y?z?");
-        assert_eq!(shown(b"\xff\x80"), "??");
-        assert_eq!(shown("é€😀 <&>\"".as_bytes()), "é€😀 <&>\"");
-    }
 
     fn share(owner: u32, bytes: usize, used: usize) -> Share {
         Share { owner, bytes, used, cached: 0 }
