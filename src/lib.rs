@@ -29,6 +29,7 @@ pub mod ffi;
 mod flags;
 mod flat;
 mod guard;
+pub mod host;
 mod inspect;
 mod layout;
 mod memory;
@@ -37,6 +38,8 @@ mod status;
 mod steps;
 mod sys;
 mod text;
+
+pub use host::{Client, Context, ContextOptions, Error, Flags, Stats};
 
 /// What a freestanding library must bring itself: the end of a panic, and a name that unoptimised builds ask for.
 #[cfg(all(panic = "abort", not(any(test, feature = "std"))))]

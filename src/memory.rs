@@ -175,7 +175,7 @@ impl Map {
     pub fn checksum(&self) -> u64 {
         use crate::context::mix;
         let shape = &self.shape;
-        let tables: [usize; 16] = [
+        let tables: [usize; 20] = [
             self.memory.addr(),
             self.size,
             self.origin.addr(),
@@ -190,8 +190,12 @@ impl Map {
             self.caches.addr(),
             self.slack.addr(),
             shape.alignment,
-            (shape.block_shift as usize) << 16 | (shape.unit_shift as usize) << 8 | shape.granule_shift as usize,
-            (shape.cache_entries as usize) << 2 | (shape.packed as usize) << 1 | shape.slack as usize,
+            shape.block_shift as usize,
+            shape.unit_shift as usize,
+            shape.granule_shift as usize,
+            shape.cache_entries as usize,
+            shape.packed as usize,
+            shape.slack as usize,
         ];
         tables.iter().fold(0, |hash, &value| mix(hash, value as u64))
     }

@@ -9,15 +9,16 @@
 //! ```
 //!
 //! Default mode: the cells are the powers of two from max(16, alignment) to half a unit, and a run of units
-//! is a power of two as well, so everything is naturally aligned. PACKED: the multiples of the alignment up
-//! to 128, then four steps per doubling up to a few units, then any number of units.
+//! is a power of two as well, so everything is naturally aligned. PACKED: steps of
+//! 8 (or the alignment) up to 64, of 16 up to 256, eight per doubling up to 1024, two up to four units, and then any
+//! number of units.
 //!
 //! Invariants: cells ascend; each is a multiple of the alignment; a slab has 2 to 64 cells (they are the bits
 //! of one word) and fits a block; `class_of(n)` is the first class whose cell holds n bytes.
 //! May know: nothing. Plain arithmetic, no pointers.
 
-/// Most slab classes of any context (PACKED at alignment 8 has 35).
-pub const MAX_CLASSES: usize = 36;
+/// Most slab classes of any context (PACKED at alignment 8).
+pub const MAX_CLASSES: usize = 39;
 /// Sizes up to this many bytes find their class by one table look-up.
 const TABLE_BYTES: usize = 1024;
 /// The table has one entry for every 8 bytes.
@@ -164,7 +165,14 @@ impl Sizes {
                 self.add(rounded, order);
                 last = rounded;
             }
-            cell += if cell < 128 { 8 } else { (1usize << (usize::BITS - 1 - cell.leading_zeros())) / 4 };
+            // Small cells in steps of 8, then of 16; from 256 on eight, from 1024 on two steps per doubling.
+            cell += match cell {
+                0..64 => 8,
+                64..256 => 16,
+                256..512 => 32,
+                512..1024 => 64,
+                _ => (1usize << (usize::BITS - 1 - cell.leading_zeros())) / 2,
+            };
         }
     }
 

@@ -149,36 +149,34 @@ pub fn character(sink: &mut dyn Sink, character: char) {
     }
 }
 
-/// The characters of bytes that may be no UTF-8; U+FFFD stands for each byte that is in none.
+/// The characters of bytes that may be no UTF-8; U+FFFD stands for what is none.
 #[inline(never)]
-pub fn characters(mut bytes: &[u8], visit: &mut dyn FnMut(char)) {
-    while let Some((&lead, mut rest)) = bytes.split_first() {
-        bytes = rest;
-        let tails = match lead {
-            0..=0x7f => 0,
-            0xc0..=0xdf => 1,
-            0xe0..=0xef => 2,
-            _ => 3,
-        };
-        let mut code = if tails == 0 { lead as u32 } else { lead as u32 & (0x3f >> tails) };
-        let mut valid = !matches!(lead, 0x80..=0xbf | 0xf8..);
-        for _ in 0..tails {
-            let Some((&tail, behind)) = rest.split_first() else {
-                valid = false;
-                break;
-            };
-            rest = behind;
-            valid &= tail & 0xc0 == 0x80;
-            code = code << 6 | tail as u32 & 0x3f;
+pub fn characters(bytes: &[u8], visit: &mut dyn FnMut(char)) {
+    // So far of the present character, its bytes in all, and how many of them are to come.
+    let (mut code, mut length, mut missing) = (0u32, 0, 0);
+    for &byte in bytes {
+        if missing > 0 && byte & 0xc0 != 0x80 {
+            missing = 0;
+            visit(char::REPLACEMENT_CHARACTER);
         }
-        // Surrogates and what is too high are no characters; what could be shorter is not UTF-8.
-        match char::from_u32(code).filter(|character| valid && character.len_utf8() == tails + 1) {
-            Some(character) => {
-                bytes = rest;
-                visit(character);
-            }
-            None => visit(char::REPLACEMENT_CHARACTER),
+        if missing > 0 {
+            code = code << 6 | byte as u32 & 0x3f;
+            missing -= 1;
+        } else {
+            let ones = byte.leading_ones();
+            length = if ones == 0 { 1 } else { ones as usize };
+            let begins = matches!(ones, 0 | 2..=4);
+            code = if begins { byte as u32 & (0x7f >> ones) } else { u32::MAX };
+            missing = if begins { length - 1 } else { 0 };
         }
+        if missing == 0 {
+            // Surrogates and what is too high are no characters; what could be shorter is not UTF-8.
+            let found = char::from_u32(code).filter(|character| character.len_utf8() == length);
+            visit(found.unwrap_or(char::REPLACEMENT_CHARACTER));
+        }
+    }
+    if missing > 0 {
+        visit(char::REPLACEMENT_CHARACTER);
     }
 }
 
@@ -241,11 +239,16 @@ mod tests {
         for text in ["", "plain", "\u{7f}\u{80}\u{7ff}\u{800}\u{ffff}\u{10000}\u{10ffff}", "é€😀"] {
             assert_eq!(read(text.as_bytes()), text);
         }
-        for bytes in [&b"a\xffb\xc3"[..], b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80x", b"\xf8\x88\x80\x80\x80"] {
-            let expected: String = bytes.iter().map(|&b| if b < 0x80 { b as char } else { '\u{fffd}' }).collect();
+        for (bytes, expected) in [
+            (&b"a\xffb\xc3"[..], "a\u{fffd}b\u{fffd}"),
+            (b"\xed\xa0\x80", "\u{fffd}"),
+            (b"\xf4\x90\x80\x80", "\u{fffd}"),
+            (b"\xc0\x80x", "\u{fffd}x"),
+            (b"\xf8\x88\x80", "\u{fffd}\u{fffd}\u{fffd}"),
+        ] {
             assert_eq!(read(bytes), expected, "{bytes:?}");
         }
-        assert_eq!(read(b"\xe2\x82\xc3\xa9"), "\u{fffd}\u{fffd}é", "what is behind a broken character is read");
+        assert_eq!(read(b"\xe2\x82\xc3\xa9"), "\u{fffd}é", "what is behind a broken character is read");
     }
 
     #[test]

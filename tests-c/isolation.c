@@ -70,11 +70,11 @@ static void blocks_apart(vmma_flags_t f)
     /* a block has one owner */
     size_t count = t.m.size / 8192 + 2;
     unsigned char *owner = (unsigned char *)calloc(count, 1);
-    uintptr_t base = (uintptr_t)t.m.memory / 8192;
+    uintptr_t base = (uintptr_t)t.m.memory / 8192, red = f & VMMA_FLAG_GUARD ? 8 : 0;
     for (int k = 0; k < CLIENTS; k++) {
         size_t held = 0;
         for (int i = 0; i < PER_CLIENT; i++)
-            for (uintptr_t b = (uintptr_t)t.s[k][i].p / 8192; b <= ((uintptr_t)t.s[k][i].p + t.s[k][i].size - 1) / 8192; b++) {
+            for (uintptr_t b = (uintptr_t)t.s[k][i].p / 8192; b <= ((uintptr_t)t.s[k][i].p + t.s[k][i].size + red - 1) / 8192; b++) {
                 CHECK(owner[b - base] == 0 || owner[b - base] == k + 1, "a block is in one client's hands");
                 owner[b - base] = (unsigned char)(k + 1);
             }

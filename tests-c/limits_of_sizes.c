@@ -191,22 +191,28 @@ static void large(size_t size, size_t bs, const char *name)
     bs = vmma_get_block_size(c);
     vmma_client_t *a = vmma_create_client(c), *b = vmma_create_client(c);
     size_t fresh = vmma_get_free_blocks(c);
-    CHECK(fresh * bs > size / 100 * 96, "records of a large context take a few per cent");
+    if (bs >= 65536)
+        CHECK(fresh * bs > size / 1000 * 965, "records take at most 3.5 %");
     unsigned char *p = (unsigned char *)vmma_alloc(a, 1000);
-    unsigned char *run = (unsigned char *)vmma_alloc(a, size / 2);
-    unsigned char *tail = (unsigned char *)vmma_alloc(b, size / 4);
+    size_t grown = resident() - before;
+    if (!vt_tool() && bs <= 65536)
+        CHECK(resident() < before || grown < ((size_t)16 << 20), "mapped memory is committed lazily");
+    /* runs of a few GiB at most: the time is for the tests, not for the records of a terabyte */
+    size_t half = size / 2 < ((size_t)3 << 30) ? size / 2 : (size_t)3 << 30, quarter = half / 2;
+    unsigned char *run = (unsigned char *)vmma_alloc(a, half);
+    unsigned char *tail = (unsigned char *)vmma_alloc(b, quarter);
     NEED(p && run && tail, "small and huge requests succeed");
     CHECK(vt_aligned(run, bs) && vt_aligned(tail, bs), "runs are aligned to block_size");
-    CHECK(tail + size / 4 <= run || run + size / 2 <= tail, "runs do not overlap");
+    CHECK(tail + quarter <= run || run + half <= tail, "runs do not overlap");
     memset(p, 1, 1000);
     run[0] = 1;
-    run[size / 2 - 1] = 2;
-    tail[size / 4 - 1] = 3;
-    CHECK_PTR(vmma_find_client(c, run + size / 3), a, "vmma_find_client in the middle of a huge run");
-    CHECK_PTR(vmma_find_allocation(b, tail + size / 5, NULL), tail, "vmma_find_allocation in the middle of a huge run");
+    run[half - 1] = 2;
+    tail[quarter - 1] = 3;
+    CHECK_PTR(vmma_find_client(c, run + half / 3), a, "vmma_find_client in the middle of a huge run");
+    CHECK_PTR(vmma_find_allocation(b, tail + quarter / 5, NULL), tail, "vmma_find_allocation in the middle of a huge run");
     CHECK_ST(vmma_free(a, tail), VMMA_E_NOT_OWNED, "another client's run is refused");
     CHECK_ST(vmma_free(b, tail + bs), VMMA_E_NOT_START, "the middle of a run is refused");
-    CHECK(vmma_alloc(b, size / 2) == NULL, "what is not there fails");
+    CHECK(vmma_alloc(b, size) == NULL, "what is not there fails");
     CHECK_ST(vmma_free(a, run), VMMA_OK, "a huge run is freed");
     CHECK_ST(vmma_delete_client(b), VMMA_OK, "a client with a huge run is deleted");
     vmma_free(a, p);
@@ -214,14 +220,11 @@ static void large(size_t size, size_t bs, const char *name)
     CHECK_EQ(vmma_get_free_blocks(c), fresh, "all blocks are free again");
     size_t all = vmma_get_max_alloc(a);
     CHECK_EQ(all, fresh * bs, "one largest block again: a client can allocate all of it");
-    if (size <= (size_t)64 << 30) {
+    if (size <= (size_t)1 << 30) {
         run = (unsigned char *)vmma_alloc(a, all);
         CHECK(run != NULL, "vmma_get_max_alloc bytes succeed");
         vmma_free(a, run);
     }
-    size_t grown = resident() - before;
-    if (!vt_tool())
-        CHECK(resident() < before || grown < ((size_t)96 << 20), "mapped memory is committed lazily");
     CHECK_ST(vmma_delete_context(c), VMMA_OK, "a large context is deleted");
     vt_mode("-");
 }

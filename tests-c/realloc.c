@@ -75,15 +75,16 @@ static void runs(vmma_flags_t f)
     NEED(p != NULL, "a run of 40 blocks");
     vt_fill(p, 40 * BS - red, 3);
     CHECK_EQ(vmma_get_held_size(k), 40 * BS, "a run holds its blocks");
-    for (size_t blocks = 39; blocks > 2; blocks -= 5) {
+    for (size_t blocks = 39; blocks > 5; blocks -= 5) {
         p = (unsigned char *)vmma_realloc(k, p, blocks * BS - red);
+        NEED(p != NULL, "a run shrinks");
         CHECK_PTR(p, start, "a run shrinks in place");
         CHECK(vt_filled(p, blocks * BS - red, 3), "a shrinking run keeps its contents");
         vmma_trim_client(k);
         CHECK_EQ(vmma_get_held_size(k), blocks * BS, "what a run no longer needs is given back");
         CHECK_EQ(vmma_get_free_blocks(c), fresh - blocks, "and is free for others");
     }
-    for (size_t blocks = 5; blocks < 60; blocks += 5) {
+    for (size_t blocks = 10; blocks < 60; blocks += 5) {
         unsigned char *q = (unsigned char *)vmma_realloc(k, p, blocks * BS - red);
         NEED(q != NULL, "a run grows");
         CHECK_PTR(q, start, "a run grows in place into free blocks behind it");

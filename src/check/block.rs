@@ -25,6 +25,7 @@ pub(super) fn run(context: &Context, client: &Client, head: usize, outstanding: 
             && record.tail.load(Relaxed) == 0
             && record.next.load(Relaxed) == NONE
             && record.prev.load(Relaxed) == NONE
+            && record.state.load(Relaxed) == 0
             && record.cache_pieces.load(Relaxed) == 0;
         if !good {
             return None;
@@ -42,6 +43,7 @@ pub(super) fn run(context: &Context, client: &Client, head: usize, outstanding: 
     let granule = head << (map.shape.block_shift - map.shape.granule_shift);
     let good = map.unit(map.first_unit(head)).load(Relaxed) == client.owner.get() | code::HEAD
         && map.live_word(granule).load(Relaxed) <= 1
+        && record.state.load(Relaxed) == 0
         && record.cache_pieces.load(Relaxed) == 0;
     note(outstanding, code::HEAD, !map.is_live(granule));
     good.then_some(blocks)
@@ -104,7 +106,16 @@ fn is_tail_of(context: &Context, client: &Client, block: usize, head: usize, tai
 }
 
 fn is_tail_unit(context: &Context, client: &Client, unit: usize, free: bool) -> bool {
-    !free && context.map.unit(unit).load(Relaxed) == client.owner.get() | code::TAIL && no_live_in(context, unit, 1)
+    !free
+        && context.map.unit(unit).load(Relaxed) == client.owner.get() | code::TAIL
+        && is_blank(context, unit)
+        && no_live_in(context, unit, 1)
+}
+
+/// Does the record of a unit say that no slab and no run begins there?
+fn is_blank(context: &Context, unit: usize) -> bool {
+    let record = context.map.slab(unit);
+    record.free.load(Relaxed) == 0 && record.next.get() == 0 && record.prev.get() == 0
 }
 
 /// Do these units say that nothing begins in them? The record of a unit of free memory is blank, too.

@@ -4,7 +4,7 @@
 use super::{Fault, Outstanding};
 use crate::client::cache::{block_of_entry, pieces_for};
 use crate::client::find::{self, Found};
-use crate::client::Client;
+use crate::client::{Client, PACKED_TOPS, PLAIN_TOPS};
 use crate::context::{Context, FULL_BIT, MARK};
 use crate::flags;
 use crate::guard;
@@ -23,8 +23,11 @@ pub(super) fn caches(context: &Context, client: &Client, outstanding: &mut Outst
     if context.has(flags::NO_CACHE) && context.cached_classes > 0 {
         return false;
     }
+    let most = if context.sizes.packed() { PACKED_TOPS } else { PLAIN_TOPS };
     (0..context.cached_classes as usize).all(|class| cache(context, client, class, outstanding))
-        && (context.cached_classes == 0 || pieces(context, client))
+        && (context.cached_classes as usize..most)
+            .all(|class| client.top_checked(context, class) == Some(Context::NULL_CACHE))
+        && pieces(context, client)
 }
 
 /// One class: the marks, and each entry between them.
@@ -133,11 +136,12 @@ fn take(outstanding: &mut Outstanding, code: u32) -> bool {
 pub(super) fn quarantine(context: &Context, client: &Client, outstanding: &mut Outstanding) -> bool {
     let ring = &client.quarantine;
     if ring.count() == 0 {
-        return true;
+        return ring.is_blank();
     }
     let home = ring.home() as usize;
     if !context.has(flags::QUARANTINE)
         || ring.count() > context.map.shape.cache_entries as usize / 2
+        || ring.first() >= context.map.shape.cache_entries as usize / 2
         || home >= context.watermark.load(Relaxed)
         || context.map.record(home).owner.load(Relaxed) != client.owner.get() | kind::BUDDY
     {

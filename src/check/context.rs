@@ -10,6 +10,7 @@ use core::sync::atomic::Ordering::Relaxed;
 /// Are the few numbers in order that every other check relies on?
 pub(super) fn map_is_sane(context: &Context) -> bool {
     context.checksum_matches()
+        && context.idle_fields_match()
         && context.watermark.load(Relaxed) <= context.top.load(Relaxed)
         && context.top.load(Relaxed) <= context.map.blocks
         && context.slots_used.load(Relaxed) as usize <= context.map.most_slots(context.top.load(Relaxed))

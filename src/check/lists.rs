@@ -23,6 +23,10 @@ pub(super) fn scalars(context: &Context, client: &Client) -> bool {
         && (-10..=0).contains(&client.last_status())
         && (fast == 0 || fast == client.expected_fast_sizes(context))
         && client.fast_granules.get() == if fast == 0 { 0 } else { granules.min(crate::context::MARK as usize) }
+        && (context.has(crate::flags::SHARED_CLIENTS) || client.lock.is_free())
+        && client.fast_owner.get() == client.owner.get() as usize
+        && client.slabs.iter().skip(context.sizes.count()).all(|unused| unused.get() == 0)
+        && (client.no_pieces_at.get() == NONE || client.no_pieces_at.get() <= client.peak.get())
         && (client.failed_count.get() > 0 || client.largest_failed.get() == 0)
 }
 

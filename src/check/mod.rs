@@ -81,7 +81,15 @@ fn memory(context: &Context, client: &Client) -> Option<Fault> {
 
 /// Checks a client and tells the host what was found.
 pub fn client_and_tell(client_: &Client) -> Option<Status> {
+    if !client_.checksum_matches() {
+        // Which context it belongs to is not certain any more: there is nobody to tell.
+        client_.set_last_status(Status::Corrupt);
+        return Some(Status::Corrupt);
+    }
     let context = client_.context();
+    if !context.callbacks_match() {
+        return Some(Status::Corrupt);
+    }
     let fault = {
         let _lock = client_.lock_shared(context);
         client(client_)
@@ -92,6 +100,10 @@ pub fn client_and_tell(client_: &Client) -> Option<Status> {
 
 /// Checks a context and tells the host what was found, and on which client.
 pub fn context_and_tell(context_: &Context) -> Option<Status> {
+    if !context_.callbacks_match() {
+        // Telling looks at the list of callbacks.
+        return Some(Status::Corrupt);
+    }
     if !context::records(context_) {
         let misuse = Misuse {
             status: Status::Corrupt,
@@ -106,6 +118,10 @@ pub fn context_and_tell(context_: &Context) -> Option<Status> {
     }
     let mut status = None;
     for_all(context_, |each| {
+        if status.is_none() && !each.checksum_matches() {
+            tell(context_, each, &CORRUPT);
+            status = Some(Status::Corrupt);
+        }
         if status.is_none() {
             status = client_and_tell(each);
         }

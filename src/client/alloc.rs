@@ -70,10 +70,10 @@ impl Client {
     fn failed(&self, context: &Context, size: usize, status: Status) {
         let _lock = self.lock_shared(context);
         self.set_last_status(status);
-        self.failed_count.set(self.failed_count.get() + 1);
-        if size > self.largest_failed.get() {
-            self.largest_failed.set(size);
-        }
+        self.counted(|| {
+            self.failed_count.set(self.failed_count.get() + 1);
+            self.largest_failed.set(self.largest_failed.get().max(size));
+        });
         sys::set_errno(sys::ENOMEM);
     }
 

@@ -58,9 +58,9 @@ pub const FULL_LIST: usize = 12;
 pub const RUN_LIST: usize = 13;
 pub const LISTS: usize = 14;
 
-pub const PLAIN_TOPS: usize = 14;
+pub const PLAIN_TOPS: usize = crate::context::MOST_CACHED_PLAIN;
 /// PACKED has more classes, and half as large tops in the same place.
-pub const PACKED_TOPS: usize = PLAIN_TOPS * size_of::<*const u8>() / size_of::<u32>();
+pub const PACKED_TOPS: usize = crate::context::MOST_CACHED_PACKED;
 
 pub const NAME_SIZE: usize = 32;
 
@@ -364,7 +364,7 @@ impl Client {
     pub(crate) fn now_holds(&self, held: usize) {
         self.held.set(held as u32);
         if held as u32 > self.peak.get() {
-            self.peak.set(held as u32);
+            self.counted(|| self.peak.set(held as u32));
         }
     }
 
@@ -497,6 +497,20 @@ impl Client {
         self.checksum.get() == self.expected_checksum()
     }
 
+    /// Changes the peak or a count of failures, and the checksum with it, at the cost of a few multiplications.
+    pub(crate) fn counted(&self, change: impl FnOnce()) {
+        let before = self.counts_hash();
+        change();
+        self.checksum.set(self.checksum.get() ^ before ^ self.counts_hash());
+    }
+
+    fn counts_hash(&self) -> u32 {
+        let hash = (self.peak.get() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            ^ (self.failed_count.get() as u64).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+            ^ (self.largest_failed.get() as u64).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (hash >> 32) as u32
+    }
+
     fn expected_checksum(&self) -> u32 {
         let mut hash = mix(self.limit.get() as u64, self.guarantee.get() as u64);
         hash = mix(hash, self.handler.get().map_or(0, |f| f as usize) as u64);
@@ -511,7 +525,7 @@ impl Client {
         for chunk in self.name.get().chunks(8) {
             hash = mix(hash, chunk.iter().fold(0, |word, &byte| word << 8 | byte as u64));
         }
-        (hash ^ (hash >> 32)) as u32
+        (hash ^ (hash >> 32)) as u32 ^ self.counts_hash()
     }
 }
 

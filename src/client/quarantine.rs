@@ -52,6 +52,15 @@ impl Ring {
         self.home.get()
     }
 
+    /// Does an empty ring say that it is empty?
+    pub(crate) fn is_blank(&self) -> bool {
+        self.home.get() == NONE && self.first.get() == 0 && self.weight.get() == 0
+    }
+
+    pub(crate) fn first(&self) -> usize {
+        self.first.get() as usize
+    }
+
     pub(crate) fn weight(&self) -> usize {
         self.weight.get() as usize * 16
     }
@@ -140,6 +149,9 @@ impl Client {
             context.map.wipe(start, piece.usable);
         }
         self.retire(context, &piece);
+        if ring.count() == 0 {
+            ring.reset();
+        }
         written
     }
 }

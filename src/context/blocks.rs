@@ -210,10 +210,12 @@ impl Context {
         self.set_aside.store(self.set_aside.load(Relaxed) + promised, Relaxed);
         self.free_blocks.store(self.free_blocks.load(Relaxed) + count, Relaxed);
         self.held_blocks.store(self.held_blocks.load(Relaxed) - count, Relaxed);
-        self.unreleased.set(self.unreleased.get() + count);
         self.progress.fetch_add(1, Relaxed);
-        if self.flags & crate::flags::RELEASE != 0 && self.unreleased.get() > self.release_threshold() {
-            self.release_free();
+        if self.flags & crate::flags::RELEASE != 0 {
+            self.unreleased.set(self.unreleased.get() + count);
+            if self.unreleased.get() > self.release_threshold() {
+                self.release_free();
+            }
         }
     }
 

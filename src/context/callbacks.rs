@@ -40,14 +40,14 @@ impl Context {
             let _lock = self.lock();
             // SAFETY: the node lives until the end of this function, which takes it out of the list again.
             unsafe { (*this).next.set(self.callbacks.load(Relaxed)) };
-            self.callbacks.store(this, Relaxed);
+            self.set_callbacks(this);
         }
         let result = call();
         let _lock = self.lock();
         let mut at = self.callbacks.load(Relaxed);
         if at == this {
             // SAFETY: our own node.
-            self.callbacks.store(unsafe { (*this).next.get() }, Relaxed);
+            self.set_callbacks(unsafe { (*this).next.get() });
             return result;
         }
         // Another thread entered after us and is still inside.
@@ -62,6 +62,16 @@ impl Context {
             at = node.next.get();
         }
         result
+    }
+
+    fn set_callbacks(&self, first: *mut Node) {
+        self.callbacks.store(first, Relaxed);
+        self.callbacks_mirror.store(!first.addr(), Relaxed);
+    }
+
+    /// Has nobody but us written the beginning of the list? The lock is held, or no other thread is in a call.
+    pub fn callbacks_match(&self) -> bool {
+        self.callbacks.load(Relaxed).addr() == !self.callbacks_mirror.load(Relaxed)
     }
 
     /// Is this thread inside a callback for which `which` says yes?

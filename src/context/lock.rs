@@ -36,6 +36,11 @@ impl Lock {
         Guard(Some(self))
     }
 
+    /// Is nobody in it? True for a lock that is never taken.
+    pub fn is_free(&self) -> bool {
+        self.0.load(Relaxed) == 0
+    }
+
     #[cold]
     #[inline(never)]
     fn contended(&self) {

@@ -28,6 +28,10 @@ use lock::{Guard, Lock};
 pub const MARK: u32 = 0x8000_0000;
 pub const FULL_BIT: u32 = 0x4000_0000;
 
+/// Most classes with a cache: a client has room for so many tops.
+pub const MOST_CACHED_PLAIN: usize = 12;
+pub const MOST_CACHED_PACKED: usize = MOST_CACHED_PLAIN * size_of::<usize>() / size_of::<u32>();
+
 const MAGIC: u64 = 0x766d_6d61_2d30_2e35;
 
 #[repr(C, align(64))]
@@ -64,6 +68,8 @@ pub struct Context {
     pub(crate) life_limit: Cell<u32>,
     /// See callbacks.rs and report.rs for these.
     callbacks: AtomicPtr<callbacks::Node>,
+    /// Its complement: the list is only followed by the validator's leave.
+    callbacks_mirror: AtomicUsize,
     error_handler: Cell<Option<report::ErrorFn>>,
     error_user: Cell<*mut c_void>,
     /// Over the error handler and its user pointer.
@@ -148,10 +154,10 @@ impl Context {
         let cached = if !caches {
             0
         } else if packed {
-            sizes.count().min(28)
+            sizes.count().min(MOST_CACHED_PACKED)
         } else {
             // Slabs, and runs up to half a block.
-            (sizes.count() + shape.order_max() as usize).min(sizes.count() + 6).min(14)
+            (sizes.count() + shape.order_max() as usize).min(sizes.count() + 6).min(MOST_CACHED_PLAIN)
         };
         Context {
             magic: AtomicU64::new(0),
@@ -178,6 +184,7 @@ impl Context {
             next_life: Cell::new(1),
             life_limit: Cell::new(slots::LIVES),
             callbacks: AtomicPtr::new(core::ptr::null_mut()),
+            callbacks_mirror: AtomicUsize::new(!0),
             error_handler: Cell::new(None),
             error_user: Cell::new(core::ptr::null_mut()),
             handler_checksum: Cell::new(0),
@@ -240,12 +247,18 @@ impl Context {
     }
 
     pub fn checksum_matches(&self) -> bool {
-        self.checksum.get() == self.fixed_checksum() && self.handler_checksum.get() == self.error_handler_checksum()
+        self.checksum.get() == self.fixed_checksum() && self.handler_matches()
     }
 
     #[inline]
     pub fn has(&self, flag: u32) -> bool {
         self.flags & flag != 0
+    }
+
+    /// Do the numbers that nothing else depends on look like themselves?
+    pub fn idle_fields_match(&self) -> bool {
+        let released = if self.has(flags::RELEASE) { self.unreleased.get() <= 2 * self.map.blocks } else { self.unreleased.get() == 0 };
+        released && (self.has(flags::THREADS) || self.lock.is_free())
     }
 
     /// Blocks that have ever been used.

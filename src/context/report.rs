@@ -40,6 +40,11 @@ impl Context {
         self.handler_checksum.set(self.error_handler_checksum());
     }
 
+    /// Are the error handler and its user pointer those that were set?
+    pub(super) fn handler_matches(&self) -> bool {
+        self.handler_checksum.get() == self.error_handler_checksum()
+    }
+
     pub(super) fn error_handler_checksum(&self) -> u64 {
         let handler = self.error_handler.get().map_or(0, |f| f as usize);
         mix(mix(1, handler as u64), self.error_user.get().addr() as u64)
@@ -52,7 +57,10 @@ impl Context {
         if self.in_error_handler() {
             return;
         }
-        if let Some(handler) = self.error_handler.get() {
+        // A handler that a wild write has changed is not called.
+        if let Some(handler) = self.error_handler.get()
+            && self.handler_matches()
+        {
             let report = Report {
                 struct_size: size_of::<Report>(),
                 status: misuse.status.code(),
@@ -72,7 +80,8 @@ impl Context {
                 unsafe { handler(core::ptr::from_ref(self).cast_mut().cast(), &raw const report, self.error_user.get()) }
             });
         }
-        if self.has(flags::ABORT) {
+        // Flags that a wild write has changed do not end the process.
+        if self.has(flags::ABORT) && self.checksum_matches() {
             let mut line = Line::<256>::new();
             line.put(b"libvmma: ");
             line.put(text(misuse.status.code()).to_bytes());

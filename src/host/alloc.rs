@@ -1,9 +1,9 @@
 //! What a client does with memory.
 //! May know: client, and the fast path.
 
+use super::Threading;
 use super::client::Client;
 use super::error::{Error, outcome};
-use super::Threading;
 use crate::client::alloc::Request;
 use crate::client::fast;
 use crate::flags;
@@ -57,8 +57,7 @@ impl<M: Threading> Client<'_, M> {
     /// it is as it was.
     ///
     /// What is not the start of a live allocation of this client is refused with the reason, as [`Client::free`] does.
-    /// To less memory it never fails for want of memory, and it only fails with [`Error::Invalid`] for an alignment
-    /// larger than a block.
+    /// Going to less memory at the same alignment never fails.
     ///
     /// # Safety
     /// If `memory` is the start of a live allocation of this client and the call succeeds, nobody uses that
@@ -85,7 +84,9 @@ impl<M: Threading> Client<'_, M> {
         let natural = if context.has(flags::PACKED) {
             context.map.shape.alignment
         } else {
-            size.checked_next_power_of_two().unwrap_or(1).clamp(context.map.shape.alignment, context.map.shape.block_size())
+            size.checked_next_power_of_two()
+                .unwrap_or(1)
+                .clamp(context.map.shape.alignment, context.map.shape.block_size())
         };
         if alignment <= natural {
             // SAFETY: the handle of a live client; the address may be anything.
@@ -102,7 +103,9 @@ impl<M: Threading> Client<'_, M> {
             return Err(self.last_error().unwrap_or(Error::Invalid));
         };
         self.changed()?;
-        if size <= old && memory.addr().get() & (alignment - 1) == 0 {
+        // An alignment that is too large is refused also where the address has it by chance.
+        let aligned = alignment <= context.map.shape.block_size() && memory.addr().get() & (alignment - 1) == 0;
+        if aligned && size <= old {
             return Ok(NonNull::slice_from_raw_parts(memory, layout.size()));
         }
         let new = self.request(layout, false)?;

@@ -2,10 +2,12 @@
 //! the validator against flipped bits, costs by counted steps.
 //! May know: everything. Compiled for `cargo test` only.
 
+mod attack;
 mod bitmap;
 mod buddy;
 mod flat;
 mod layout;
+#[macro_use]
 mod model;
 mod region;
 mod scratch;

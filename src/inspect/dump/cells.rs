@@ -68,13 +68,15 @@ impl<'a> Cells<'a> {
         };
         // Ends of slabs and red zones go with what is live, if anything is.
         let lost = piece.cached + piece.free;
-        let used = if piece.live > 0 { piece.length.saturating_sub(lost) } else { 0 };
-        let mut done = 0;
-        while done < piece.length {
-            let next = done + (self.size - self.bytes).min(piece.length - done);
-            let part = |of: usize| portion(of, next, piece.length) - portion(of, done, piece.length);
-            self.grow(owner, next - done, part(used), part(piece.cached));
-            done = next;
+        let mut used = if piece.live > 0 { piece.length.saturating_sub(lost) } else { 0 };
+        let (mut cached, mut rest) = (piece.cached, piece.length);
+        while rest > 0 {
+            let part = rest.min(self.size.saturating_sub(self.bytes));
+            let (used_part, cached_part) = (portion(used, part, rest), portion(cached, part, rest));
+            self.grow(owner, part, used_part, cached_part);
+            used -= used_part;
+            cached -= cached_part;
+            rest -= part;
             if self.bytes >= self.size && !self.end_cell() {
                 return false;
             }
@@ -122,18 +124,26 @@ impl<'a> Cells<'a> {
 /// What of `of` falls into the first `to` of `length`.
 #[inline(never)]
 fn portion(of: usize, to: usize, length: usize) -> usize {
+    if to >= length {
+        return of;
+    }
     // Above 4 GiB the low bits don't matter, and the product has to fit.
     let shift = (usize::BITS - length.leading_zeros()).saturating_sub(usize::BITS / 2);
     ((of >> shift) * (to >> shift)).checked_div(length >> shift).unwrap_or(0) << shift
 }
 
-/// The smallest power of two, and at least `least`, of which `total` has no more than `most`.
-pub fn cell_size(total: usize, least: usize, most: usize) -> usize {
-    let mut size = least.max(1);
-    while size < total && total.div_ceil(size) > most {
-        size *= 2;
+/// The smallest shift, and at least `least`, of which `total` has no more than `most`.
+pub fn cell_shift(total: usize, least: u32, most: usize) -> u32 {
+    let mut shift = least;
+    while cells_in(total, shift) > most {
+        shift += 1;
     }
-    size
+    shift
+}
+
+/// Cells of 2^`shift` bytes for `total` bytes.
+pub fn cells_in(total: usize, shift: u32) -> usize {
+    (total >> shift) + (total & ((1 << shift) - 1) != 0) as usize
 }
 
 #[cfg(test)]
@@ -218,19 +228,20 @@ mod tests {
         let huge = 1usize << 47;
         assert_eq!(portion(huge, huge / 2, huge), huge / 2);
         assert_eq!(portion(huge - 1, huge, huge) >> 20, (huge - 1) >> 20);
-        assert_eq!(portion(7, 3, 0), 0);
+        assert_eq!((portion(7, 3, 0), portion(7, 0, 3), portion(7, 2, 3)), (7, 0, 4));
         assert_eq!(run(huge / 16, &[held(1, 0, huge, huge, 0)]).len(), 16);
     }
 
     #[test]
     fn cells_are_powers_of_two_and_not_too_many() {
-        assert_eq!(cell_size(0, 1024, 100), 1024);
-        assert_eq!(cell_size(100 * 1024, 1024, 100), 1024);
-        assert_eq!(cell_size(101 * 1024, 1024, 100), 2048);
+        assert_eq!(cell_shift(0, 10, 100), 10);
+        assert_eq!(cell_shift(100 * 1024, 10, 100), 10);
+        assert_eq!(cell_shift(101 * 1024, 10, 100), 11);
         for total in [1, 65536, 1 << 30, (1 << 40) - 12345, 1 << 46] {
-            let size = cell_size(total, 256, 2048);
-            assert!(size.is_power_of_two() && total.div_ceil(size) <= 2048);
-            assert!(size == 256 || total.div_ceil(size / 2) > 2048);
+            let shift = cell_shift(total, 8, 2048);
+            assert!(cells_in(total, shift) <= 2048 && cells_in(total, shift) == total.div_ceil(1 << shift));
+            assert!(shift == 8 || cells_in(total, shift - 1) > 2048);
         }
+        assert_eq!(cells_in(usize::MAX, 12), 1 << 52);
     }
 }

@@ -2,8 +2,7 @@
 //! May know: pieces, stats, context.
 
 use super::pieces::{Detail, Piece, State, pieces};
-use super::{Figures, Out, VERSION, flag_names};
-use crate::client::limits::for_all;
+use super::{Figures, Out, VERSION, flag_names, next_client};
 use crate::client::Client;
 use crate::context::Context;
 use crate::inspect::stats::context_overhead;
@@ -39,13 +38,16 @@ pub fn write(context: &Context, out: &mut Out<'_>) {
         ],
     );
     let mut between = "\n";
-    for_all(context, |client| {
-        if !out.stopped() {
-            out.put(between.as_bytes());
-            one_client(client, out);
-            between = ",\n";
+    let mut slot = 0;
+    while let Some(client) = next_client(context, slot) {
+        if out.stopped() {
+            return;
         }
-    });
+        out.put(between.as_bytes());
+        one_client(client, out);
+        between = ",\n";
+        slot = client.slot() + 1;
+    }
     out.put(b"],\n\"blocks\": [");
     let mut entries = Entries { shift: context.map.shape.block_shift, open: None, between: "\n" };
     pieces(context, Detail::Units, &mut |piece| {

@@ -1,15 +1,13 @@
 //! Memory in address order: what each stretch of it is, whose, and how much of it is live, cached and free.
 //!
 //! A buddy block comes as its slabs, its runs of units and its free units; a run of blocks comes as one piece (its
-//! tail with the block that the tail lies in); free blocks and blocks of slots come as long as they are neighbours.
+//! tail with the block that the tail lies in); free blocks come one by one, but for those that were never used.
 //! Tables alone are read. A shared client's lock is taken for one piece at a time and never while `visit` runs.
 //! Whatever numbers another thread leaves in between, each piece is at least a unit and ends inside its block.
 //! May know: client (find, pages), context, memory.
 
-use crate::client::pages::state_of;
 use crate::client::{Client, find};
 use crate::context::Context;
-use crate::guard;
 use crate::memory::{NONE, kind};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
@@ -40,12 +38,6 @@ pub struct Piece {
     pub free: usize,
 }
 
-impl Piece {
-    fn nobody(state: State, start: usize, length: usize) -> Piece {
-        Piece { state, slot: NONE, start, length, live: 0, cached: 0, free: 0 }
-    }
-}
-
 /// How closely to look at buddy blocks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
@@ -60,44 +52,66 @@ pub fn pieces(context: &Context, detail: Detail, visit: &mut dyn FnMut(&Piece) -
     let shift = map.shape.block_shift;
     let top = context.usable_blocks();
     let watermark = context.watermark.load(Acquire).min(top);
-    let is_free = |block: usize| block < watermark && map.record(block).owner.load(Relaxed) & 0xff == kind::FREE;
-    let mut block = 0;
-    while block < watermark {
-        let record = map.record(block);
-        let owner = record.owner.load(Relaxed);
-        let client = Client::in_slot(context, record.slot.load(Relaxed)).filter(|c| c.owner.get() == owner & !0xff);
-        let mut count = 1;
-        let more = match (owner & 0xff, client) {
-            (kind::FREE, _) => {
-                while is_free(block + count) {
-                    count += 1;
-                }
-                visit(&Piece::nobody(State::Free, block << shift, count << shift))
-            }
-            (kind::BUDDY, Some(client)) if detail == Detail::Units => buddy_pieces(context, client, block, visit),
-            (what, Some(client)) => {
-                let state = if what == kind::BUDDY { State::Buddy } else { State::Run };
-                let mut piece = Piece { slot: client.slot(), ..Piece::nobody(state, block << shift, 1 << shift) };
-                if what == kind::HEAD {
-                    count = (record.run.load(Relaxed) as usize).clamp(1, watermark - block);
-                    piece.length = count << shift;
-                    let _lock = client.lock_shared(context);
-                    (piece.live, piece.cached) = run_share(context, client, block, 0, piece.length);
-                }
-                visit(&piece)
-            }
-            // Its owner is ending just now.
-            _ => visit(&Piece::nobody(State::Free, block << shift, 1 << shift)),
-        };
-        if !more {
+    let total = map.blocks << shift;
+    let mut start = 0;
+    while start < total {
+        let block = start >> shift;
+        // Where one piece has to end at the latest, and what it is if it is nobody's.
+        let (mut end, mut state) = ((block + 1) << shift, State::Free);
+        let mut owner = None;
+        if block >= top {
+            (end, state) = (total, State::Records);
+        } else if block >= watermark {
+            end = top << shift;
+        } else {
+            let record = map.record(block);
+            let word = record.owner.load(Relaxed);
+            owner = Client::in_slot(context, record.slot.load(Relaxed))
+                .filter(|client| word & 0xff != kind::FREE && word & !0xff == client.owner.get());
+        }
+        let mut piece = Piece { state, slot: NONE, start, length: end - start, live: 0, cached: 0, free: 0 };
+        if let Some(client) = owner {
+            client_piece(context, client, detail, &mut piece);
+            let most = if piece.state == State::Run { (watermark << shift) - start } else { end - start };
+            piece.length = piece.length.clamp(1 << map.shape.unit_shift, most);
+        }
+        if !visit(&piece) {
             return;
         }
-        block += count;
+        start += piece.length;
     }
-    let mut rest = |state, from: usize, to: usize| {
-        from >= to || visit(&Piece::nobody(state, from << shift, (to - from) << shift))
-    };
-    let _ = rest(State::Free, watermark, top) && rest(State::Records, top, map.blocks);
+}
+
+/// The piece of a client's memory that begins at `piece.start`, the beginning of a block or behind another piece.
+fn client_piece(context: &Context, client: &Client, detail: Detail, piece: &mut Piece) {
+    let map = &context.map;
+    let shape = &map.shape;
+    let block = piece.start >> shape.block_shift;
+    let within = piece.start & (shape.block_size() - 1);
+    let record = map.record(block);
+    piece.slot = client.slot();
+    piece.state = State::Buddy;
+    let _lock = client.lock_shared(context);
+    match record.owner.load(Relaxed) & 0xff {
+        kind::BUDDY if detail == Detail::Blocks => {}
+        kind::BUDDY => {
+            let tail = record.tail.load(Relaxed) as usize;
+            if within == 0 && tail > 0 {
+                let head = record.run.load(Relaxed) as usize;
+                piece.length = tail << shape.unit_shift;
+                run_share(context, client, head, block.saturating_sub(head) << shape.block_shift, piece);
+            } else {
+                unit_piece(context, client, piece);
+            }
+        }
+        what => {
+            piece.state = State::Run;
+            if what == kind::HEAD {
+                piece.length = (record.run.load(Relaxed) as usize) << shape.block_shift;
+                run_share(context, client, block, 0, piece);
+            }
+        }
+    }
 }
 
 /// Where the allocation at `offset` (live, or kept) begins, its bytes, and how many of them the program sees.
@@ -107,71 +121,31 @@ fn held_at(context: &Context, client: &Client, offset: usize) -> (usize, usize, 
     found.map_or((NONE as usize, 0, 0), |found| (found.start, found.usable, if found.live { found.size(context) } else { 0 }))
 }
 
-/// How much of the bytes `from..to` of the run of blocks at `head` is live, and how much cached.
-fn run_share(context: &Context, client: &Client, head: usize, from: usize, to: usize) -> (usize, usize) {
+/// How much of a piece that begins `from` bytes into the run of blocks at `head` is live, and how much cached.
+fn run_share(context: &Context, client: &Client, head: usize, from: usize, piece: &mut Piece) {
     let (_, _, live) = held_at(context, client, head << context.map.shape.block_shift);
-    (live.min(to).saturating_sub(from), if live > 0 { 0 } else { to.saturating_sub(from) })
+    piece.live = live.saturating_sub(from).min(piece.length);
+    piece.cached = if live > 0 { 0 } else { piece.length };
 }
 
-fn buddy_pieces(context: &Context, client: &Client, block: usize, visit: &mut dyn FnMut(&Piece) -> bool) -> bool {
+/// The slab, run of units or free unit that begins at `piece.start`.
+fn unit_piece(context: &Context, client: &Client, piece: &mut Piece) {
     let map = &context.map;
     let shape = &map.shape;
-    let units = shape.units_per_block();
-    let first = map.first_unit(block);
-    let mut at = 0;
-    while at < units {
-        let mut piece = Piece {
-            slot: client.slot(),
-            ..Piece::nobody(State::Buddy, (first + at) << shape.unit_shift, 1 << shape.unit_shift)
-        };
-        {
-            let _lock = client.lock_shared(context);
-            let record = map.record(block);
-            let tail = record.tail.load(Relaxed) as usize;
-            if at == 0 && tail > 0 {
-                piece.length = tail << shape.unit_shift;
-                let head = record.run.load(Relaxed) as usize;
-                let whole = block.saturating_sub(head) << shape.block_shift;
-                (piece.live, piece.cached) = run_share(context, client, head, whole, whole + piece.length);
-            } else if at == 0 && state_of(context, block).1 >= units {
-                piece.length = shape.block_size();
-                piece.free = piece.length;
-            } else {
-                unit_piece(context, client, first + at, &mut piece);
-            }
-        }
-        piece.length = piece.length.clamp(1 << shape.unit_shift, (units - at) << shape.unit_shift);
-        at += piece.length >> shape.unit_shift;
-        if !visit(&piece) {
-            return false;
-        }
-    }
-    true
-}
-
-/// The slab, run of units or free unit that begins at `unit`.
-fn unit_piece(context: &Context, client: &Client, unit: usize, piece: &mut Piece) {
-    let map = &context.map;
-    let shape = &map.shape;
-    let owner = client.owner.get();
+    let unit = piece.start >> shape.unit_shift;
     let word = map.unit(unit).load(Relaxed);
     let class = (word & 0xff) as usize;
-    if word & !0xff == owner && class < context.sizes.count() {
+    piece.length = 1 << shape.unit_shift;
+    let own = word & !0xff == client.owner.get();
+    if own && class < context.sizes.count() {
         let info = context.sizes.class(class);
         let cell = info.cell as usize;
-        piece.length = 1 << (shape.unit_shift + info.slab_order as u32);
-        let end = (piece.start | (shape.block_size() - 1)) + 1;
+        piece.length <<= info.slab_order;
         let mut kept = 0;
         for index in 0..info.cells as usize {
-            let start = piece.start + index * cell;
-            if start + cell > end {
-                break;
-            }
-            if map.is_live(start >> shape.granule_shift) {
-                let red_zone = if shape.slack { guard::slack(map, start, cell) } else { 0 };
-                piece.live += cell.saturating_sub(red_zone);
-            } else {
-                kept += cell;
+            match held_at(context, client, piece.start + index * cell) {
+                (_, _, 0) => kept += cell,
+                (_, _, live) => piece.live += live,
             }
         }
         piece.free = (map.slab(unit).free.load(Relaxed).count_ones() as usize * cell).min(kept);
@@ -179,7 +153,7 @@ fn unit_piece(context: &Context, client: &Client, unit: usize, piece: &mut Piece
         return;
     }
     let (start, usable, live) = held_at(context, client, piece.start);
-    if word & !0xff != owner || start != piece.start {
+    if !own || start != piece.start {
         piece.free = piece.length;
         return;
     }

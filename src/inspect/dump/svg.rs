@@ -13,11 +13,10 @@
 //! No style sheet, no script, nothing from outside: any viewer draws it, also inside another document.
 //! May know: cells, pieces, stats, context.
 
-use super::cells::{Cell, Cells, FREE, OTHERS, RECORDS, SHARES, cell_size};
+use super::cells::{Cell, Cells, FREE, OTHERS, RECORDS, Share, cell_shift, cells_in};
 use super::pieces::{Detail, Piece, State, pieces};
-use super::{Figures, Out, VERSION, flag_names, percent};
+use super::{Figures, Out, VERSION, flag_names, next_client, percent};
 use crate::client::Client;
-use crate::client::limits::for_all;
 use crate::context::Context;
 use crate::text::Sink;
 
@@ -50,8 +49,8 @@ pub fn write(context: &Context, out: &mut Out<'_>) {
 
 /// Where things are drawn.
 struct Map {
-    /// Bytes of a cell.
-    cell: usize,
+    /// log2 of a cell's bytes.
+    shift: u32,
     block: usize,
     /// Rows of tables in front of block 0, and rows in all.
     first_row: usize,
@@ -66,20 +65,19 @@ impl Map {
         let shape = &context.map.shape;
         let total = context.map.blocks << shape.block_shift;
         let tables = context.map.record_bytes();
-        let cell = cell_size(total, 1 << shape.unit_shift, MOST);
-        let rows = |bytes: usize| bytes.div_ceil(cell.max(1)).div_ceil(COLUMNS);
+        let shift = cell_shift(total, shape.unit_shift, MOST);
+        let rows = |bytes: usize| cells_in(bytes, shift).div_ceil(COLUMNS);
         let first_row = rows(tables);
         let all = first_row + rows(total);
         let height = if all <= 10 { 32 } else if all <= 20 { 22 } else { 16 };
-        Map { cell, block: shape.block_size(), first_row, rows: all, height, tables }
+        Map { shift, block: shape.block_size(), first_row, rows: all, height, tables }
     }
 
     /// How far an offset from block 0 is down the tape, in pixels.
     #[inline(never)]
     fn pixels(&self, offset: usize) -> usize {
-        let cells = offset.checked_div(self.cell).unwrap_or(0);
-        let rest = offset - cells * self.cell;
-        (self.first_row * COLUMNS + cells) * CELL + (rest * CELL).checked_div(self.cell).unwrap_or(0)
+        let rest = offset & ((1 << self.shift) - 1);
+        (self.first_row * COLUMNS + (offset >> self.shift)) * CELL + (rest * CELL >> self.shift)
     }
 
     /// The place of a pixel of the tape.
@@ -135,7 +133,7 @@ fn head(context: &Context, map: &Map, out: &mut Out<'_>) {
     );
     out.put(b"<text x=\"20\" y=\"73\" fill=\"#666\">libvmma ");
     out.put(VERSION.as_bytes());
-    out.say(" \u{b7} alignment ~ \u{b7} one cell is @", &[context.map.shape.alignment, map.cell]);
+    out.say(" \u{b7} alignment ~ \u{b7} one cell is @", &[context.map.shape.alignment, 1 << map.shift]);
     if context.flags != 0 {
         out.put(" \u{b7} ".as_bytes());
         flag_names(context.flags, out, ", ");
@@ -159,9 +157,8 @@ fn labels(map: &Map, out: &mut Out<'_>) {
     for row in 0..map.rows {
         out.say("<text x=\"~\" y=\"~\">", &[LEFT - 8, map.y(row) + map.height / 2 + 4]);
         match row.checked_sub(map.first_row) {
+            Some(further) => out.say("@", &[further * COLUMNS << map.shift]),
             None => out.put(if row == 0 { b"records" } else { b"" }),
-            Some(0) => out.put(b"0"),
-            Some(further) => out.say("@", &[further * COLUMNS * map.cell]),
         }
         out.put(b"</text>\n");
     }
@@ -197,8 +194,8 @@ fn one_client(client: &Client, x: usize, y: usize, out: &mut Out<'_>) {
     );
     out.name(client);
     out.say(
-        "</text><text x=\"~\" y=\"~\" font-size=\"11\" fill=\"#666\">@ held \u{b7} @ live in ~ \u{b7} @ cached",
-        &[x + 28, y + 13, stats.held_size, stats.live_size, stats.live_count, stats.cached_size],
+        "</text><text x=\"~\" y=\"~\" font-size=\"11\" fill=\"#666\">@ held \u{b7} ~ live, @ \u{b7} @ cached",
+        &[x + 28, y + 13, stats.held_size, stats.live_count, stats.live_size, stats.cached_size],
     );
     if client.limit() > 0 {
         out.say(" \u{b7} limit @", &[client.limit()]);
@@ -208,15 +205,18 @@ fn one_client(client: &Client, x: usize, y: usize, out: &mut Out<'_>) {
 
 /// Of the clients that come behind `last` if ordered by what they hold, the first: what it holds, and its slot's
 /// complement. (0, 0) if there is none.
+#[inline(never)]
 fn next_largest(context: &Context, last: (usize, u32)) -> (usize, u32) {
     let mut best = (0, 0);
-    for_all(context, |client| {
+    let mut slot = 0;
+    while let Some(client) = next_client(context, slot) {
         // Of those that hold the same the lowest slot comes first.
         let key = (client.held_size(), !client.slot());
         if key < last && key > best {
             best = key;
         }
-    });
+        slot = client.slot() + 1;
+    }
     best
 }
 
@@ -225,7 +225,7 @@ fn next_largest(context: &Context, last: (usize, u32)) -> (usize, u32) {
 fn tape(context: &Context, map: &Map, out: &mut Out<'_>) {
     let mut painter = Painter { out, map, strip: None };
     // The tables have rows of their own, so that block 0 begins a row.
-    let tables = (map.tables * CELL).div_ceil(map.cell.max(1));
+    let tables = cells_in(map.tables * CELL, map.shift);
     let mut x = 0;
     while x < tables {
         let end = (x + COLUMNS * CELL).min(tables);
@@ -236,7 +236,7 @@ fn tape(context: &Context, map: &Map, out: &mut Out<'_>) {
         painter.cell(cell);
         !painter.out.stopped()
     };
-    let mut cells = Cells::new(map.cell, &mut visit);
+    let mut cells = Cells::new(1 << map.shift, &mut visit);
     pieces(context, Detail::Units, &mut |piece| cells.add(piece));
     cells.finish();
     painter.flush();
@@ -262,13 +262,16 @@ struct Painter<'a, 'b> {
 impl Painter<'_, '_> {
     fn cell(&mut self, cell: &Cell<'_>) {
         let height = self.map.height;
-        let all = (cell.bytes * CELL).checked_div(self.map.cell).unwrap_or(0).clamp(1, CELL);
-        let mut from = (self.map.first_row * COLUMNS + cell.number) * CELL;
-        for (share, width) in cell.shares.iter().zip(widths(cell, all)) {
+        let all = (cell.bytes * CELL >> self.map.shift).clamp(1, CELL);
+        let start = (self.map.first_row * COLUMNS + cell.number) * CELL;
+        let mut from = start;
+        let mut edges = Edges::new(cell, all);
+        for share in cell.shares {
+            let to = start + edges.next(share);
             let used = level(share.used, share.bytes, height);
             let cached = level(share.cached, share.bytes, height).min(height - used);
-            self.add(Strip { from, to: from + width, owner: share.owner, used, cached });
-            from += width;
+            self.add(Strip { from, to, owner: share.owner, used, cached });
+            from = to;
         }
     }
 
@@ -320,30 +323,29 @@ impl Painter<'_, '_> {
     }
 }
 
-/// How many of `all` pixels each share gets. A client that has anything gets two where there is room, so that it is
-/// seen; what that takes too much, and what rounding leaves over, is the widest's.
-fn widths(cell: &Cell<'_>, all: usize) -> [usize; SHARES] {
-    let mut widths = [0; SHARES];
-    let mut sum = 0;
-    for (width, share) in widths.iter_mut().zip(cell.shares) {
-        *width = (share.bytes * all).checked_div(cell.bytes).unwrap_or(0).max(share.is_client() as usize * 2);
-        sum += *width;
+/// Where the strips of a cell end. A client that has anything in it gets two pixels, so that it is seen, if there is
+/// room for that; the others are divided by bytes.
+struct Edges {
+    bytes: usize,
+    least: usize,
+    shared: usize,
+    fixed: usize,
+    done: usize,
+}
+
+impl Edges {
+    fn new(cell: &Cell<'_>, all: usize) -> Edges {
+        let clients = cell.shares.iter().filter(|share| share.is_client()).count();
+        let least = if clients * 2 <= all { 2 } else { 0 };
+        Edges { bytes: cell.bytes, least, shared: all - clients * least, fixed: 0, done: 0 }
     }
-    while sum != all {
-        let mut widest = &mut 0;
-        for width in &mut widths {
-            if *width > *widest {
-                widest = width;
-            }
-        }
-        let new = if sum < all { *widest + all - sum } else { widest.saturating_sub(1) };
-        let old = core::mem::replace(widest, new);
-        if new == old {
-            break;
-        }
-        sum = sum + new - old;
+
+    /// Pixels from the beginning of the cell to the end of the next share.
+    fn next(&mut self, share: &Share) -> usize {
+        self.fixed += if share.is_client() { self.least } else { 0 };
+        self.done += share.bytes;
+        self.fixed + level(self.done, self.bytes, self.shared)
     }
-    widths
 }
 
 /// `part` of `bytes` as pixels of `height`: at least one if it is not 0.
@@ -355,7 +357,7 @@ fn level(part: usize, bytes: usize, height: usize) -> usize {
 
 /// White lines where blocks begin; none inside a run of blocks, and none if a cell is more than a block.
 fn edges(context: &Context, map: &Map, out: &mut Out<'_>) {
-    if map.cell > map.block {
+    if 1 << map.shift > map.block {
         return;
     }
     out.put(b"<path stroke=\"#fff\" d=\"");
@@ -378,8 +380,8 @@ fn edges(context: &Context, map: &Map, out: &mut Out<'_>) {
 fn frames(context: &Context, map: &Map, out: &mut Out<'_>) {
     out.put(b"<g font-size=\"10\" fill=\"none\" stroke=\"#222\">\n");
     pieces(context, Detail::Blocks, &mut |piece| {
-        if piece.state == State::Run && piece.length >= map.cell {
-            frame(context, map, piece, out);
+        if piece.state == State::Run && piece.length >> map.shift > 0 {
+            frame(map, piece, out);
         }
         !out.stopped()
     });
@@ -387,7 +389,7 @@ fn frames(context: &Context, map: &Map, out: &mut Out<'_>) {
 }
 
 /// One frame: open where the run goes on in another row.
-fn frame(context: &Context, map: &Map, piece: &Piece, out: &mut Out<'_>) {
+fn frame(map: &Map, piece: &Piece, out: &mut Out<'_>) {
     let (start, end) = (map.pixels(piece.start), map.pixels(piece.start + piece.length));
     let row = COLUMNS * CELL;
     let down = map.height - 1;
@@ -408,11 +410,7 @@ fn frame(context: &Context, map: &Map, piece: &Piece, out: &mut Out<'_>) {
         }
         at = to;
     }
-    out.put(b"\"><title>");
-    if let Some(client) = Client::in_slot(context, piece.slot) {
-        out.name(client);
-    }
-    out.say(": @</title></path>\n", &[piece.length]);
+    out.put(b"\"/>\n");
     if label_x > 0 {
         let colour = if piece.live > 0 { 0xff_ffff } else { 0x22_2222 };
         out.say("<text stroke=\"none\" fill=\"#$\" x=\"~\" y=\"~\">@</text>\n", &[colour, label_x, label_y, piece.length]);
@@ -439,14 +437,20 @@ fn colour(slot: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use super::super::cells::Share;
 
     fn share(owner: u32, bytes: usize) -> Share {
         Share { owner, bytes, used: bytes, cached: 0 }
     }
 
-    fn widths(shares: &[Share], all: usize) -> [usize; SHARES] {
-        super::widths(&Cell { number: 0, bytes: shares.iter().map(|share| share.bytes).sum(), used: 0, shares }, all)
+    fn widths(shares: &[Share], all: usize) -> Vec<usize> {
+        let cell = Cell { number: 0, bytes: shares.iter().map(|share| share.bytes).sum(), used: 0, shares };
+        let mut edges = Edges::new(&cell, all);
+        let mut from = 0;
+        let width = |share| {
+            let to = edges.next(share);
+            to - std::mem::replace(&mut from, to)
+        };
+        shares.iter().map(width).collect()
     }
 
     #[test]
@@ -467,8 +471,7 @@ mod tests {
             }
         }
         assert_eq!(widths(&[share(0, 1), share(1, 1)], 1).iter().sum::<usize>(), 1, "a short last cell");
-        assert_eq!(widths(&[], CELL).iter().sum::<usize>(), 0);
-        let crowd: Vec<Share> = (0..SHARES as u32).map(|owner| share(owner, 1)).collect();
+        let crowd: Vec<Share> = (0..super::super::cells::SHARES as u32).map(|owner| share(owner, 1)).collect();
         let crowded = widths(&crowd, CELL);
         assert_eq!(crowded.iter().sum::<usize>(), CELL);
         assert!(crowded.iter().all(|&width| width > 0), "{crowded:?}");
@@ -487,7 +490,7 @@ mod tests {
             0
         };
         let mut out = Out::new(2, &mut write);
-        let map = Map { cell: 1024, block: 1024, first_row: 0, rows: 4, height: 16, tables: 0 };
+        let map = Map { shift: 10, block: 1024, first_row: 0, rows: 4, height: 16, tables: 0 };
         let mut painter = Painter { out: &mut out, map: &map, strip: None };
         strips.iter().for_each(|strip| painter.add(*strip));
         painter.flush();

@@ -1,11 +1,9 @@
 //! The dump for a person at a terminal: the context, a table of clients, a map by characters.
 //! May know: cells, pieces, stats, context.
 
-use super::cells::{Cell, Cells, RECORDS, cell_size};
+use super::cells::{Cell, Cells, FREE, OTHERS, RECORDS, cell_shift};
 use super::pieces::{Detail, pieces};
-use super::{Figures, Out, VERSION, flag_names, percent};
-use crate::client::limits::for_all;
-use crate::client::Client;
+use super::{Figures, Out, VERSION, flag_names, next_client, percent};
 use crate::context::Context;
 use crate::inspect::stats::Stats;
 use crate::text::{Sink, hex};
@@ -40,29 +38,21 @@ fn context_lines(context: &Context, out: &mut Out<'_>) {
         out.put(b"none");
     }
     flag_names(context.flags, out, " ");
-    let bytes = |blocks: usize| blocks << shape.block_shift;
-    out.say(
-        "\n  held       _______~ blocks _________@ ___~ %   peak ~ blocks, @\
-         \n  free       _______~ blocks _________@ ___~ %\
-         \n  set aside  _______~ blocks _________@ ___~ %\
-         \n  records    _______~ blocks _________@         and @ in front of the blocks\n",
-        &[
-            figures.held,
-            bytes(figures.held),
-            percent(figures.held, figures.blocks),
-            figures.peak,
-            bytes(figures.peak),
-            figures.free,
-            bytes(figures.free),
-            percent(figures.free, figures.blocks),
-            figures.set_aside,
-            bytes(figures.set_aside),
-            percent(figures.set_aside, figures.blocks),
-            figures.records,
-            bytes(figures.records),
-            figures.tables,
-        ],
-    );
+    out.put(b"\n");
+    blocks_line(out, context, "held     ", figures.held);
+    blocks_line(out, context, "peak     ", figures.peak);
+    blocks_line(out, context, "free     ", figures.free);
+    blocks_line(out, context, "set aside", figures.set_aside);
+    blocks_line(out, context, "records  ", figures.records);
+    out.say("  tables             and _________@ in front of the blocks\n", &[figures.tables]);
+}
+
+#[inline(never)]
+fn blocks_line(out: &mut Out<'_>, context: &Context, what: &str, blocks: usize) {
+    out.put(b"  ");
+    out.put(what.as_bytes());
+    let values = [blocks, blocks << context.map.shape.block_shift, percent(blocks, context.map.blocks)];
+    out.say("  _______~ blocks _________@ ___~ %\n", &values);
 }
 
 fn client_table(context: &Context, out: &mut Out<'_>) {
@@ -74,7 +64,8 @@ fn client_table(context: &Context, out: &mut Out<'_>) {
     let mut total = Stats::default();
     let mut peak = 0;
     let mut rank = 0;
-    for_all(context, |client| {
+    let mut slot = 0;
+    while let Some(client) = next_client(context, slot) {
         if out.stopped() {
             return;
         }
@@ -86,7 +77,8 @@ fn client_table(context: &Context, out: &mut Out<'_>) {
         out.name(client);
         out.put(b"\n");
         rank += 1;
-    });
+        slot = client.slot() + 1;
+    }
     if rank > 1 {
         out.put(b"  ");
         row(out, &total, peak, 0, 0);
@@ -116,63 +108,48 @@ fn row(out: &mut Out<'_>, stats: &Stats, peak: usize, limit: usize, guarantee: u
 fn block_map(context: &Context, out: &mut Out<'_>) {
     let shape = &context.map.shape;
     let total = context.map.blocks << shape.block_shift;
-    let cell = cell_size(total, shape.block_size(), MOST);
+    let shift = cell_shift(total, shape.block_shift, MOST);
+    let cell = 1usize << shift;
     out.say("\nmap: a character is @", &[cell]);
-    if cell > shape.block_size() {
-        out.say(", ~ blocks", &[cell >> shape.block_shift]);
+    if shift > shape.block_shift {
+        out.say(", ~ blocks", &[1 << (shift - shape.block_shift)]);
     }
     out.put(b"\n");
     let mut visit = |one: &Cell<'_>| {
         if one.number.is_multiple_of(COLUMNS) {
-            out.say("\n _________@  ", &[one.number * cell]);
+            out.say("\n _________@  ", &[one.number << shift]);
         }
-        out.put(&[mark(context, one)]);
+        out.put(&[mark(one, &|slot| letter(rank_of(context, slot)))]);
         !out.stopped()
     };
     let mut cells = Cells::new(cell, &mut visit);
     pieces(context, Detail::Units, &mut |piece| cells.add(piece));
     cells.finish();
     out.put(
-        b"\n\n  A..Z  the client that holds most of it: capital if at least half is in use, small if less; * further clients\
-          \n  -     held, nothing in use      .  free      #  records\n",
+        b"\n\n  A to Z: the client that holds most of it; capital: at least half is in use, small: less\
+          \n  * further clients    - held, nothing in use    . free    # records\n",
     );
 }
 
 /// The character for a cell.
-fn mark(context: &Context, cell: &Cell<'_>) -> u8 {
-    match owner_of(cell) {
-        Mark::Client(slot) => letter(rank_of(context, slot)),
-        Mark::Small(slot) => letter(rank_of(context, slot)).to_ascii_lowercase(),
-        Mark::Other(byte) => byte,
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Mark {
-    /// At least half of it is in use.
-    Client(u32),
-    Small(u32),
-    Other(u8),
-}
-
-fn owner_of(cell: &Cell<'_>) -> Mark {
+fn mark(cell: &Cell<'_>, letter_of: &dyn Fn(u32) -> u8) -> u8 {
     let mut most = 0;
-    let mut mark = Mark::Other(b'.');
+    let mut owner = FREE;
     for share in cell.shares {
-        if share.is_client() && share.bytes > most {
-            most = share.bytes;
-            mark = if cell.used == 0 {
-                Mark::Other(b'-')
-            } else if cell.used >= cell.bytes / 2 {
-                Mark::Client(share.owner)
-            } else {
-                Mark::Small(share.owner)
-            };
-        } else if share.owner == RECORDS && most == 0 {
-            mark = Mark::Other(b'#');
+        // Whoever is a client is named, however much else there is.
+        let weight = if share.is_client() { share.bytes + 2 } else { (share.owner == RECORDS) as usize };
+        if weight > most {
+            most = weight;
+            owner = share.owner;
         }
     }
-    mark
+    match owner {
+        FREE | OTHERS => b'.',
+        RECORDS => b'#',
+        _ if cell.used == 0 => b'-',
+        slot if cell.used >= cell.bytes / 2 => letter_of(slot),
+        slot => letter_of(slot).to_ascii_lowercase(),
+    }
 }
 
 fn letter(rank: usize) -> u8 {
@@ -181,32 +158,42 @@ fn letter(rank: usize) -> u8 {
 
 /// How many clients come before the one in `slot`. Only the first few matter.
 fn rank_of(context: &Context, slot: u32) -> usize {
-    (0..slot).filter(|&before| Client::in_slot(context, before).is_some()).take(LETTERS).count()
+    let (mut rank, mut at) = (0, 0);
+    while let Some(client) = next_client(context, at) {
+        if client.slot() >= slot || rank >= LETTERS {
+            break;
+        }
+        rank += 1;
+        at = client.slot() + 1;
+    }
+    rank
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::cells::{FREE, OTHERS, Share};
+    use super::super::cells::Share;
     use super::*;
 
     fn share(owner: u32, bytes: usize, used: usize) -> Share {
         Share { owner, bytes, used, cached: 0 }
     }
 
-    fn owner_of(shares: &[Share]) -> Mark {
+    fn mark(shares: &[Share]) -> char {
         let sum = |field: fn(&Share) -> usize| shares.iter().map(field).sum();
-        super::owner_of(&Cell { number: 0, bytes: sum(|share| share.bytes), used: sum(|share| share.used), shares })
+        let cell = Cell { number: 0, bytes: sum(|share| share.bytes), used: sum(|share| share.used), shares };
+        super::mark(&cell, &|slot| letter(slot as usize)) as char
     }
 
     #[test]
     fn a_character_names_the_largest_holder_and_how_much_is_in_use() {
-        assert_eq!(owner_of(&[share(FREE, 100, 0)]), Mark::Other(b'.'));
-        assert_eq!(owner_of(&[share(FREE, 90, 0), share(RECORDS, 10, 0)]), Mark::Other(b'#'));
-        assert_eq!(owner_of(&[share(3, 100, 50)]), Mark::Client(3));
-        assert_eq!(owner_of(&[share(3, 100, 49)]), Mark::Small(3));
-        assert_eq!(owner_of(&[share(3, 100, 0)]), Mark::Other(b'-'));
-        assert_eq!(owner_of(&[share(FREE, 90, 0), share(1, 4, 4), share(2, 6, 1)]), Mark::Small(2));
-        assert_eq!(owner_of(&[share(1, 10, 10), share(OTHERS, 90, 90)]), Mark::Client(1));
+        assert_eq!(mark(&[share(FREE, 100, 0)]), '.');
+        assert_eq!(mark(&[share(FREE, 90, 0), share(RECORDS, 10, 0)]), '#');
+        assert_eq!(mark(&[share(3, 100, 50)]), 'D');
+        assert_eq!(mark(&[share(3, 100, 49)]), 'd');
+        assert_eq!(mark(&[share(3, 100, 0)]), '-');
+        assert_eq!(mark(&[share(FREE, 90, 0), share(1, 4, 4), share(2, 6, 1)]), 'c');
+        assert_eq!(mark(&[share(1, 10, 10), share(OTHERS, 90, 90)]), 'B');
+        assert_eq!(mark(&[share(RECORDS, 10, 0), share(30, 1, 1), share(FREE, 1000, 0)]), '*');
     }
 
     #[test]

@@ -1,0 +1,4 @@
+//! libFuzzer's door to the target `bitmap`; see ../src/lib.rs.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| vmma_ops::run("bitmap", data));

@@ -1,0 +1,60 @@
+//! The fuzz targets: each decodes operations from bytes, does them, and compares with a model.
+//!
+//! ```text
+//!   context   whole contexts through the C functions: several contexts and clients, every flag, every misuse
+//!   hostile   the same operations twice, once with clients that scribble over what they freed: nothing may differ
+//!   sizes     sizes and layout: the arithmetic, against definitions by search
+//!   bitmap    bit sets with summary levels, against a vector of booleans
+//!   buddy     the two allocators of units in a block, against a vector of units
+//! ```
+//!
+//! A finding is a panic (or a crash of the library). libFuzzer calls these functions, and so does main.rs.
+//! May know: the C functions by `vmma::ffi`; the library's files of plain arithmetic, which are compiled in here.
+
+mod arithmetic;
+mod bytes;
+mod model;
+mod sets;
+
+// The files under test name each other by `crate::`, so they lie at the root here as they do in the library.
+#[path = "../../src/bitmap.rs"]
+#[allow(dead_code)]
+mod bitmap;
+#[path = "../../src/buddy.rs"]
+#[allow(dead_code)]
+mod buddy;
+#[path = "../../src/flat.rs"]
+#[allow(dead_code)]
+mod flat;
+#[path = "../../src/layout.rs"]
+#[allow(dead_code)]
+mod layout;
+#[path = "../../src/sizes.rs"]
+#[allow(dead_code)]
+mod sizes;
+#[path = "../../src/steps.rs"]
+#[allow(dead_code)]
+mod steps;
+/// What sizes.rs needs of the library's module of this name.
+mod context {
+    pub fn mix(hash: u64, value: u64) -> u64 {
+        hash.rotate_left(7) ^ value
+    }
+}
+
+/// All targets by name.
+pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+    ("context", model::context),
+    ("hostile", model::hostile),
+    ("sizes", arithmetic::sizes),
+    ("bitmap", sets::bitmap),
+    ("buddy", sets::buddy),
+];
+
+/// Runs a target.
+pub fn run(name: &str, data: &[u8]) {
+    match TARGETS.iter().find(|target| target.0 == name) {
+        Some((_, target)) => target(data),
+        None => panic!("no target is called {name}"),
+    }
+}
