@@ -63,8 +63,7 @@ impl<'a, 'c> Machine<'a, 'c> {
                     }
                 }
                 Op::Free(address) => {
-                    let Some(address) = core::num::NonZero::new(address) else { continue };
-                    let at = NonNull::without_provenance(address);
+                    let Some(at) = NonNull::new(core::ptr::without_provenance_mut(address)) else { continue };
                     if self.heap.size_of(at.as_ptr()).is_some() {
                         return Err(Error::Invalid); // a node of the list must not go
                     }

@@ -10,7 +10,7 @@
 //! bit reads at most two words a level, so a set of 16 million bits takes ten reads.
 //!
 //! Invariant: a bit of level n+1 is set if and only if its word of level n is not zero.
-//! May know: nothing. Reads beyond the slice are zero and writes there are dropped: nothing here can panic.
+//! May know: steps. Reads beyond the slice are zero and writes there are dropped: nothing here can panic.
 
 use core::cell::Cell;
 
@@ -91,6 +91,7 @@ impl<'a> BitSet<'a> {
         let (mut start, mut level, mut bit, mut depth) = (0, self.bits.div_ceil(64), from, 0);
         // Up, until a word has something at the place asked for or behind it ...
         let mut found = loop {
+            crate::steps::count();
             if bit / 64 >= level {
                 return None;
             }
@@ -111,6 +112,7 @@ impl<'a> BitSet<'a> {
         };
         // ... and down again to the first bit below it.
         while depth > 0 {
+            crate::steps::count();
             depth -= 1;
             start = starts.get(depth).copied().unwrap_or(0);
             let word = self.word(start + found);

@@ -15,7 +15,7 @@
 //!
 //! Invariants: no node is free together with one above it; no two buddies are free (they have merged).
 //! What is in use is what no free node covers: this module keeps no record of runs in use, its caller does.
-//! May know: bitmap. Plain arithmetic over unit numbers; wrong numbers are refused, nothing can panic.
+//! May know: bitmap, steps. Plain arithmetic over unit numbers; wrong numbers are refused, nothing can panic.
 
 use crate::bitmap::{BitSet, words_for};
 use core::cell::Cell;
@@ -59,12 +59,14 @@ impl<'a> Buddy<'a> {
     pub fn alloc(&self, order: u32) -> Option<usize> {
         let mut have = order;
         while have <= self.max_order() {
+            crate::steps::count();
             let first = self.units >> have;
             if let Some(mut node) = self.nodes.next(first)
                 && node < 2 * first
             {
                 self.nodes.clear(node);
                 while have > order {
+                    crate::steps::count();
                     have -= 1;
                     node *= 2;
                     self.nodes.set(node + 1);
@@ -81,6 +83,7 @@ impl<'a> Buddy<'a> {
         let mut node = self.node(unit, order);
         let mut order = order;
         while node > 1 && self.nodes.get(node ^ 1) {
+            crate::steps::count();
             self.nodes.clear(node ^ 1);
             node /= 2;
             order += 1;
@@ -92,6 +95,7 @@ impl<'a> Buddy<'a> {
     /// Takes back the units `from..to`, whatever runs they make.
     pub fn free_range(&self, mut from: usize, to: usize) {
         while from < to {
+            crate::steps::count();
             let order = piece(from, to);
             self.free(from, order);
             from += 1 << order;
@@ -105,6 +109,7 @@ impl<'a> Buddy<'a> {
         }
         let mut at = from;
         while at < to {
+            crate::steps::count();
             let order = piece(at, to);
             self.take(at, order);
             at += 1 << order;
@@ -117,6 +122,7 @@ impl<'a> Buddy<'a> {
         let target = self.node(unit, order);
         let mut above = target;
         while above > 0 && !self.nodes.get(above) {
+            crate::steps::count();
             above /= 2;
         }
         if above == 0 {
@@ -125,6 +131,7 @@ impl<'a> Buddy<'a> {
         self.nodes.clear(above);
         let mut node = target;
         while node != above {
+            crate::steps::count();
             self.nodes.set(node ^ 1);
             node /= 2;
         }
@@ -150,6 +157,7 @@ impl<'a> Buddy<'a> {
         let mut node = self.units + unit;
         let mut order = 0;
         while node > 0 {
+            crate::steps::count();
             if self.nodes.get(node) {
                 return Some(((node << order) - self.units, order));
             }

@@ -257,7 +257,8 @@ unsafe fn put_stats(to: *mut vmma_stats_t, from: &stats::Stats) {
     }
 }
 
-const _: () = assert!(size_of::<vmma_error>() == size_of::<Report>() && size_of::<vmma_stats>() == 11 * size_of::<usize>());
+const _: () =
+    assert!(size_of::<vmma_error>() == size_of::<Report>() && size_of::<vmma_stats>() == 11 * size_of::<usize>());
 
 // ---------------------------------------------------------------------------------------------------------- version
 

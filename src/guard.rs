@@ -8,7 +8,7 @@
 //! The red zone begins at the very byte behind the requested size. Its length, the slack, stands out of band in a
 //! table of one byte for every 16 bytes of memory: one byte for small cells, eight for larger ones. Of a long red
 //! zone the first 128 bytes are filled and checked. The bytes differ from place to place, so that neither zeros nor
-//! a copy of another red zone pass for it.
+//! a copy of another red zone pass for it; and with the slack, so that a damaged slack does not pass either.
 //! May know: memory.
 
 use crate::memory::Map;
@@ -21,8 +21,8 @@ const FILLED: usize = 128;
 /// Cells up to this size have a slack of one byte.
 const SMALL: usize = 256;
 
-fn red_byte(map: &Map, offset: usize) -> u8 {
-    let at = (map.base().addr() + offset) as u64;
+fn red_byte(map: &Map, offset: usize, slack: usize) -> u8 {
+    let at = (map.base().addr() + offset) as u64 ^ (slack as u64).rotate_left(40);
     let mixed = (at ^ 0x5bd1_e995).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
     mixed as u8 | 0x81
 }
@@ -50,7 +50,7 @@ pub fn draw(map: &Map, start: usize, usable: usize, size: usize) {
         }
     }
     for offset in start + size..start + size + slack.min(FILLED) {
-        map.set_byte(offset, red_byte(map, offset));
+        map.set_byte(offset, red_byte(map, offset, slack));
     }
 }
 
@@ -58,7 +58,10 @@ pub fn draw(map: &Map, start: usize, usable: usize, size: usize) {
 pub fn first_changed(map: &Map, start: usize, usable: usize) -> Option<usize> {
     let slack = slack(map, start, usable);
     let from = start + usable - slack;
-    (from..from + slack.min(FILLED)).find(|&offset| map.byte(offset) != red_byte(map, offset))
+    if slack < RED_ZONE {
+        return Some(from); // no allocation has so little: the slack itself was written
+    }
+    (from..from + slack.min(FILLED)).find(|&offset| map.byte(offset) != red_byte(map, offset, slack))
 }
 
 /// The byte that quarantined memory is filled with.

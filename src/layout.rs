@@ -256,7 +256,13 @@ impl Layout {
 /// With S bytes at the worst address the last multiple of the block size B lies B-1 bytes before the end, so a
 /// context of n blocks is certain from S = need(n) + B - 1 on. Where the block size is chosen (0), more memory
 /// can mean larger and therefore fewer bytes in blocks; the answer is then the last size that fails, plus one.
-pub fn required_size(usable: usize, alignment: usize, block_size: usize, extras: Extras, header: usize) -> Option<usize> {
+pub fn required_size(
+    usable: usize,
+    alignment: usize,
+    block_size: usize,
+    extras: Extras,
+    header: usize,
+) -> Option<usize> {
     let alignment = checked_alignment(alignment).ok()?;
     let block = checked_block(block_size, alignment).ok()?;
     let certain = |shift: u32, blocks: usize| -> Option<usize> {

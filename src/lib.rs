@@ -16,6 +16,23 @@
 //!
 //! An arrow between these only points down. All records lie out of band, in tables at one end of the memory: nothing
 //! that a client can write is ever read to decide anything.
+//!
+//! # From Rust
+//!
+//! [`host`] is the library for hosts written in Rust: [`Context`], [`Client`] and what belongs to them.
+//!
+//! ```
+//! let context = vmma::Context::map(1 << 20)?;
+//! let guest = context.client()?;
+//! let memory = guest.alloc(core::alloc::Layout::new::<[u8; 100]>())?;
+//! assert!(guest.owns(memory.as_ptr()));
+//! drop(guest); // whatever it allocated
+//! # Ok::<(), vmma::Error>(())
+//! ```
+//!
+//! A program with `panic = "abort"` in its profile needs the feature `std`. The crate takes that profile for a
+//! freestanding build: it is `no_std` then and brings a panic handler, and std's would clash with it ("duplicate lang
+//! item `panic_impl`"). With unwinding it uses std by itself. For a `no_std` program the crate's handler is the one.
 
 // no_std whenever panics abort; cargo builds tests and benches with unwinding, so those get std by themselves.
 #![cfg_attr(all(panic = "abort", not(any(test, feature = "std"))), no_std)]

@@ -15,7 +15,7 @@
 
 use crate::layout::{FIRST_SLOTS, Layout, SLOT_SIZE, Shape};
 use core::cell::Cell;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// "No block", "no unit", "no slot" in 32-bit links.
 pub const NONE: u32 = u32::MAX;
@@ -319,11 +319,13 @@ impl Map {
     pub fn clear_block_words(&self, block: usize) {
         let first = self.first_unit(block);
         for unit in first..first + self.shape.units_per_block() {
+            crate::steps::count();
             self.unit(unit).store(0, Relaxed);
             self.slab(unit).blank();
         }
         let words = self.shape.live_words_per_block();
         for word in block * words..(block + 1) * words {
+            crate::steps::count();
             self.live_word(word << 6).store(0, Relaxed);
         }
     }

@@ -90,9 +90,15 @@ pub fn most_cached(bytes: usize) -> usize {
 pub enum Place {
     Slab(usize),
     /// So many units of one block; they begin at a multiple of 2^order units. Default mode: they are 2^order.
-    Units { units: usize, order: u32 },
+    Units {
+        units: usize,
+        order: u32,
+    },
     /// So many whole blocks, and so many units of the block behind them.
-    Blocks { blocks: usize, units: usize },
+    Blocks {
+        blocks: usize,
+        units: usize,
+    },
 }
 
 /// The sizes of one context.
@@ -110,6 +116,11 @@ pub struct Sizes {
 /// log2 of the unit of a context: 1 KiB, an eighth of a smaller block, never less than the alignment.
 pub fn unit_shift(block_shift: u32, alignment: usize) -> u32 {
     (block_shift.saturating_sub(3)).clamp(8, 10).max(log2_ceil(alignment)).min(block_shift)
+}
+
+/// `n` rounded up to a multiple of a power of two.
+pub fn round_up(n: usize, power: usize) -> usize {
+    (n + power - 1) & !(power - 1)
 }
 
 /// Smallest k with 2^k >= n (0 for 0 and 1).
@@ -158,7 +169,7 @@ impl Sizes {
         let mut cell = MIN_CELL;
         let largest = (4usize << self.unit_shift).min(1 << (self.block_shift - 2));
         while cell <= largest {
-            let rounded = cell.next_multiple_of(self.alignment);
+            let rounded = round_up(cell, self.alignment);
             // A cell of whole units gains nothing over a run, unless a smaller cell already passed a unit.
             if rounded > last && rounded <= largest {
                 let order = self.best_slab_order(rounded);

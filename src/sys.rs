@@ -71,7 +71,7 @@ fn page_size() -> usize {
 /// Nobody needs the content of that memory.
 pub unsafe fn release(memory: *mut u8, len: usize) {
     let page = page_size();
-    let start = memory.addr().next_multiple_of(page);
+    let start = (memory.addr() + page - 1) & !(page - 1);
     let end = (memory.addr() + len) & !(page - 1);
     if start < end {
         // SAFETY: only whole pages of free memory, whose content nobody needs. Failure changes nothing.
@@ -81,6 +81,8 @@ pub unsafe fn release(memory: *mut u8, len: usize) {
 
 /// Sleeps while `word` is `value`. May return early.
 #[cfg(any(target_os = "linux", target_os = "android"))]
+#[cold]
+#[inline(never)]
 pub fn wait(word: &AtomicU32, value: u32) {
     // SAFETY: the word outlives the call; the kernel only compares it. errno is put back by the caller's caller.
     unsafe {
@@ -98,6 +100,8 @@ pub fn wait(word: &AtomicU32, value: u32) {
 
 /// Wakes one thread that sleeps on `word`.
 #[cfg(any(target_os = "linux", target_os = "android"))]
+#[cold]
+#[inline(never)]
 pub fn wake(word: &AtomicU32) {
     // SAFETY: the kernel uses the address as a key only.
     unsafe {

@@ -23,6 +23,7 @@ impl<const N: usize> Line<N> {
 }
 
 impl<const N: usize> Sink for Line<N> {
+    #[inline(never)]
     fn put(&mut self, text: &[u8]) {
         for &byte in text {
             if let Some(place) = self.bytes.get_mut(self.used) {
@@ -135,6 +136,7 @@ fn fill(sink: &mut dyn Sink, with: &[u8], count: usize) {
 }
 
 /// One character as UTF-8.
+#[inline(never)]
 pub fn character(sink: &mut dyn Sink, character: char) {
     let code = character as u32;
     let (lead, tails) = match code {
@@ -268,7 +270,10 @@ mod tests {
                 Err(error) => {
                     broken += 1;
                     assert!(text.starts_with(std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap()));
-                    assert_eq!(found[bytes[..error.valid_up_to()].iter().filter(|b| **b & 0xc0 != 0x80).count()], '\u{fffd}');
+                    assert_eq!(
+                        found[bytes[..error.valid_up_to()].iter().filter(|b| **b & 0xc0 != 0x80).count()],
+                        '\u{fffd}'
+                    );
                 }
             }
         }

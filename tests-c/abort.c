@@ -107,7 +107,7 @@ int main(void)
         CHECK(!vt_has(VMMA_FLAG_ABORT), "ABORT is left out");
         return vt_end();
     }
-    for (unsigned i = 0; i < VT_COUNT(beside); i++)
+    for (unsigned i = 0; i < (vt_tool() ? 1 : VT_COUNT(beside)); i++)
         for (int what = 0; what < CASES; what++) {
             plan p = {what, VMMA_FLAG_ABORT | beside[i]};
             if (what == OVERRUN || what == OVERRUN_CHECK || what == OVERRUN_REALLOC)

@@ -266,7 +266,7 @@ static void each(void (*run)(vmma_flags_t), vmma_flags_t base, vmma_flags_t with
         int several = (rest & (rest - 1)) != 0;     /* alone, with one, with two others, with all */
         if (several && extra != ((VMMA_FLAG_ABORT - 4) & ~(base | without)))
             continue;
-        if ((extra & (base | without)) || !vt_has(f) || (!vt_loops(1, 0) && extra % 20))
+        if ((extra & (base | without)) || !vt_has(f) || (!vt_loops(1, 0) && extra % 20) || (vt_tool() && rest && !several))
             continue;
         vt_mode("%s", vt_flags_text(f));
         run(f);

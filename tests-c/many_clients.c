@@ -48,7 +48,7 @@ static void idle_cost(vmma_flags_t f)
 static void all_work(vmma_flags_t f)
 {
     size_t n = (size_t)vt_loops(10000, 1000);
-    vmma_context_t *c = vmma_create_context(NULL, 128 << 20, 0, BS, f);
+    vmma_context_t *c = vmma_create_context(NULL, 512 << 20, 0, BS, f);
     struct one {
         vmma_client_t *k;
         unsigned char *p[4];
@@ -80,7 +80,8 @@ static void all_work(vmma_flags_t f)
             NEED(a[i].p[j] != NULL, "an allocation");
             vt_fill(a[i].p[j], size[j], (uint32_t)(i * 4) + (uint32_t)j);
         }
-        CHECK_ST(vmma_check_context(c), VMMA_OK, "vmma_check_context of 10 000 clients");
+        if (life == 0 && f == 0)
+            CHECK_ST(vmma_check_context(c), VMMA_OK, "vmma_check_context of 10 000 clients");
         for (size_t i = 0; i < n; i++)
             CHECK_ST(vmma_delete_client(a[(i * 7919 + 13) % n].k), VMMA_OK, "clients are deleted in any order");
         CHECK_EQ(vmma_get_client_count(c), 0, "none is left");

@@ -121,6 +121,8 @@ one() {
         [ -n "$VMMA_TSAN_LIB" ] && library=$VMMA_TSAN_LIB
         # ThreadSanitizer of older compilers does not start under some kernels' address randomisation
         setarch "$(uname -m)" -R true 2>/dev/null && fixed="setarch $(uname -m) -R"
+        # the library's own memset and memcpy would be taken for the program's, without the library's locks
+        [ -z "$VMMA_TSAN_LIB" ] && printf 'called_from_lib:libvmma\n' >"$base.suppressions" && export TSAN_OPTIONS="suppressions=$base.suppressions"
         build tsan-build "$name" "$source" "$compiler" $flags -fsanitize=thread "$source" -o "$base.tsan" $library &&
             VT_QUICK=1 VT_TOOL=tsan run tsan "$name" 140 $fixed "$base.tsan"
     fi

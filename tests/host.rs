@@ -180,7 +180,7 @@ fn wrong_addresses_are_refused_with_the_reason_and_change_nothing() {
     let foreign = other.alloc(bytes(100)).unwrap().cast::<u8>();
     let stack = NonNull::from(&mine).cast::<u8>();
     let interior = mine.map_addr(|at| at.checked_add(16).unwrap());
-    let high = NonNull::without_provenance(core::num::NonZero::<usize>::MAX);
+    let high = NonNull::new(core::ptr::without_provenance_mut(usize::MAX)).unwrap();
     let before = context.stats();
     for align in [1, 4096] {
         for (address, error) in
@@ -211,7 +211,8 @@ fn wrong_addresses_are_refused_with_the_reason_and_change_nothing() {
 
 #[test]
 fn red_zones_and_quarantine_tell_through_results_and_the_error_handler() {
-    let seen: Mutex<Vec<(Error, Option<ClientId>, usize, Option<usize>)>> = Mutex::default();
+    type Told = (Error, Option<ClientId>, usize, Option<usize>);
+    let seen: Mutex<Vec<Told>> = Mutex::default();
     let tell = |misuse: &Misuse| {
         let allocation = misuse.allocation.map(|allocation| allocation.size);
         seen.lock().unwrap().push((misuse.error, misuse.client, misuse.address.addr(), allocation));

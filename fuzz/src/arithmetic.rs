@@ -25,7 +25,8 @@ fn judge_sizes(bytes: &mut Bytes<'_>) {
     let unit = 1usize << unit_shift;
     assert!(unit >= alignment && unit <= block);
     let sizes = Sizes::new(alignment, block_shift, packed);
-    assert!(sizes.count() > 0 && sizes.count() <= MAX_CLASSES && sizes.packed() == packed);
+    // None where a unit is no larger than the alignment.
+    assert!(sizes.count() <= MAX_CLASSES && sizes.packed() == packed);
     let mut last = 0;
     for class in 0..sizes.count() {
         let info = sizes.class(class);

@@ -11,7 +11,8 @@
 //! May know: the targets.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -111,7 +112,7 @@ fn random(seconds: &str, directory: &Path, seed: u64) -> ExitCode {
         command.arg("random-child").arg(target).arg(share.to_string()).arg(directory).arg((seed + number as u64).to_string());
         if !command.status().is_ok_and(|status| status.success()) {
             findings += 1;
-            println!("FINDING: {target}: {}", current(directory, target).display());
+            println!("FINDING: {target}: {}", keep(&current(directory, target)).display());
         }
     }
     println!("{} targets, {findings} findings", TARGETS.len());
@@ -121,6 +122,33 @@ fn random(seconds: &str, directory: &Path, seed: u64) -> ExitCode {
 /// Where the input at work is kept, so that it is there when the process is not any more.
 fn current(directory: &Path, target: &str) -> PathBuf {
     directory.join("..").join("artifacts").join(format!("{target}-random"))
+}
+
+/// Bytes that the file for the input at work has: its length, and the input.
+const SHARED: usize = 8 + 4096;
+
+/// A file that is written by storing into memory: what a crashed process wrote is there, and it costs next to nothing.
+fn share(path: &Path) -> Option<*mut u8> {
+    let file = fs::File::create_new(path).or_else(|_| fs::OpenOptions::new().read(true).write(true).open(path));
+    drop(file.ok()?);
+    let file = fs::OpenOptions::new().read(true).write(true).open(path).ok()?;
+    file.set_len(SHARED as u64).ok()?;
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a fresh mapping of a file that is long enough.
+    let start = unsafe { libc::mmap(std::ptr::null_mut(), SHARED, access, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+    (start != libc::MAP_FAILED).then_some(start.cast())
+}
+
+/// Makes an input of what such a file holds, under a name that the next finding does not take.
+fn keep(path: &Path) -> PathBuf {
+    let Ok(data) = fs::read(path) else { return path.to_path_buf() };
+    let length = data.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes) as usize);
+    let input = data.get(8..8 + length).unwrap_or(&[]);
+    let hash = input.iter().fold(5381u32, |hash, &byte| hash.wrapping_mul(33) ^ byte as u32);
+    let kept = path.with_file_name(format!("{}-{hash:08x}", path.file_name().unwrap_or_default().to_string_lossy()));
+    let _ = fs::write(&kept, input);
+    let _ = fs::remove_file(path);
+    kept
 }
 
 fn random_child(target: &str, seconds: &str, directory: &Path, seed: &str) -> ExitCode {
@@ -137,6 +165,7 @@ fn random_child(target: &str, seconds: &str, directory: &Path, seed: &str) -> Ex
     if path.parent().is_some_and(|parent| fs::create_dir_all(parent).is_err()) {
         return ExitCode::FAILURE;
     }
+    let Some(shared) = share(&path) else { return ExitCode::FAILURE };
     let mut executions = 0u64;
     while Instant::now() < end {
         let mut input = match known.len() {
@@ -156,9 +185,11 @@ fn random_child(target: &str, seconds: &str, directory: &Path, seed: &str) -> Ex
                 *byte = next() as u8;
             }
         }
-        let written = fs::File::create(&path).and_then(|mut file| file.write_all(&input));
-        if written.is_err() {
-            return ExitCode::FAILURE;
+        input.truncate(SHARED - 8);
+        // SAFETY: the mapping has SHARED bytes.
+        unsafe {
+            shared.cast::<u64>().write_volatile(input.len() as u64);
+            shared.add(8).copy_from_nonoverlapping(input.as_ptr(), input.len());
         }
         vmma_ops::run(target, &input);
         executions += 1;

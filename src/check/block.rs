@@ -150,7 +150,13 @@ fn no_live_in(context: &Context, first: usize, count: usize) -> bool {
 }
 
 /// A slab or run that begins at a unit of a block; how many units it has.
-fn piece(context: &Context, client: &Client, block: usize, unit: usize, outstanding: &mut Outstanding) -> Option<usize> {
+fn piece(
+    context: &Context,
+    client: &Client,
+    block: usize,
+    unit: usize,
+    outstanding: &mut Outstanding,
+) -> Option<usize> {
     let map = &context.map;
     let at = map.first_unit(block) + unit;
     let word = map.unit(at).load(Relaxed);
@@ -173,7 +179,11 @@ fn piece(context: &Context, client: &Client, block: usize, unit: usize, outstand
         return None;
     };
     let aligned = units > 0 && units <= room && unit & (units.next_power_of_two() - 1) == 0;
-    if !aligned || record.next.get() != 0 || record.prev.get() != 0 || !is_silent(context, client, at + 1, units - 1, true) {
+    if !aligned
+        || record.next.get() != 0
+        || record.prev.get() != 0
+        || !is_silent(context, client, at + 1, units - 1, true)
+    {
         return None;
     }
     let live = map.is_live(at << (map.shape.unit_shift - map.shape.granule_shift));

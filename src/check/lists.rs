@@ -75,7 +75,10 @@ pub(super) fn slabs(context: &Context, client: &Client) -> bool {
         let mut listed = 0;
         while at != NONE {
             let unit = at as usize;
-            if unit >= context.map.unit_count() || unit & ((1 << info.slab_order) - 1) != 0 || listed > context.map.unit_count() {
+            if unit >= context.map.unit_count()
+                || unit & ((1 << info.slab_order) - 1) != 0
+                || listed > context.map.unit_count()
+            {
                 return false;
             }
             let home = context.map.block_of_unit(unit);

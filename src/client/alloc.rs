@@ -122,7 +122,12 @@ impl Client {
     }
 
     /// Tries; gives up what is only kept; tries again.
-    pub(super) fn attempt_with_reclaim(&self, context: &Context, place: Place, request: &Request) -> Result<usize, Status> {
+    pub(super) fn attempt_with_reclaim(
+        &self,
+        context: &Context,
+        place: Place,
+        request: &Request,
+    ) -> Result<usize, Status> {
         let first = {
             let _lock = self.lock_shared(context);
             self.attempt(context, place, request)

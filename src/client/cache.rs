@@ -25,7 +25,6 @@ use crate::sizes::most_cached;
 use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 
-
 impl Client {
     // ---- tops ----
 

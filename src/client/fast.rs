@@ -74,7 +74,8 @@ pub unsafe fn free(handle: *const Client, pointer: *mut u8) -> i32 {
         let granule = pointer.addr().wrapping_sub(client.base.get().addr()).rotate_right(GRANULE_SHIFT);
         if granule < client.fast_granules.get() {
             // SAFETY: granules below the bound lie in blocks of the context below its watermark; their words exist.
-            let (unit, word) = unsafe { (&*client.units.get().add(granule >> 6), &*client.lives.get().add(granule >> 6)) };
+            let (unit, word) =
+                unsafe { (&*client.units.get().add(granule >> 6), &*client.lives.get().add(granule >> 6)) };
             let class = unit.load(Relaxed) as usize ^ client.fast_owner.get();
             // With its bit turned a word gets smaller if and only if the bit was set.
             let live = word.load(Relaxed);

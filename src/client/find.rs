@@ -33,7 +33,11 @@ pub struct Found {
 impl Found {
     /// The size that the program sees.
     pub fn size(&self, context: &Context) -> usize {
-        if context.map.shape.slack { self.usable - guard::slack(&context.map, self.start, self.usable) } else { self.usable }
+        if context.map.shape.slack {
+            self.usable - guard::slack(&context.map, self.start, self.usable)
+        } else {
+            self.usable
+        }
     }
 }
 

@@ -127,7 +127,8 @@ impl Client {
     fn free_piece(&self, context: &Context, found: &Found, findings: &mut Findings) -> Option<(usize, usize)> {
         let map = &context.map;
         let size = found.size(context);
-        let overrun = if context.has(flags::GUARD) { guard::first_changed(map, found.start, found.usable) } else { None };
+        let overrun =
+            if context.has(flags::GUARD) { guard::first_changed(map, found.start, found.usable) } else { None };
         map.set_live(found.start >> map.shape.granule_shift, false);
         context.made_progress();
         if context.has(flags::QUARANTINE) {
@@ -202,8 +203,14 @@ impl Client {
             Some((found, size)) => (context.map.address_of(found.start).addr(), size),
             None => (0, 0),
         };
-        let misuse =
-            Misuse { status, client: core::ptr::from_ref(self).cast(), name: visible(&name), address, allocation, size };
+        let misuse = Misuse {
+            status,
+            client: core::ptr::from_ref(self).cast(),
+            name: visible(&name),
+            address,
+            allocation,
+            size,
+        };
         self.closed(context, Kind::Ask, || context.report(&misuse));
     }
 

@@ -66,8 +66,12 @@ pub const NAME_SIZE: usize = 32;
 
 const MAGIC: u32 = 0x5665_6c74;
 
-pub type OutOfMemoryFn =
-    unsafe extern "C" fn(client: *mut c_void, size: usize, reason: core::ffi::c_int, user: *mut c_void) -> core::ffi::c_int;
+pub type OutOfMemoryFn = unsafe extern "C" fn(
+    client: *mut c_void,
+    size: usize,
+    reason: core::ffi::c_int,
+    user: *mut c_void,
+) -> core::ffi::c_int;
 
 #[repr(C, align(64))]
 pub struct Client {
@@ -149,6 +153,7 @@ impl Client {
     }
 
     /// The client in slot `slot` of `context`, if there is one.
+    #[inline(never)]
     pub fn in_slot(context: &Context, slot: u32) -> Option<&Client> {
         if slot >= context.slots_used.load(Relaxed) {
             return None;
@@ -348,6 +353,7 @@ impl Client {
 
     // ---- what the context's supply of blocks has to know ----
 
+    #[inline(never)]
     pub(crate) fn claim(&self, context: &Context) -> Claim {
         let shift = context.map.shape.block_shift;
         let blocks = |bytes: usize| (bytes >> shift) + (bytes & ((1 << shift) - 1) != 0) as usize;

@@ -56,6 +56,8 @@ impl Use {
     }
 }
 
+/// PACKED: a client with fewer blocks does not keep them apart.
+const APART_FROM: u32 = 8;
 /// Blocks with nothing in them.
 pub(crate) const EMPTY_LIST: usize = ORDER_LISTS - 1;
 /// PACKED: the lists of blocks of runs begin here.
@@ -145,18 +147,28 @@ impl Client {
     #[inline]
     pub(crate) fn space<'a>(&self, context: &'a Context, block: usize) -> Space<'a> {
         let (words, units) = (context.map.node_words(block), context.map.shape.units_per_block());
-        if context.sizes.packed() { Space::Flat(Flat::new(words, units)) } else { Space::Buddy(Buddy::new(words, units)) }
+        if context.sizes.packed() {
+            Space::Flat(Flat::new(words, units))
+        } else {
+            Space::Buddy(Buddy::new(words, units))
+        }
     }
 
     /// `units` free units at a multiple of 2^order; of another block if no block has them.
     pub(super) fn alloc_units(&self, context: &Context, units: usize, order: u32, what: Use) -> Result<usize, Status> {
-        let mut place = self.find_units(context, units, order, what);
+        let mut place = self.find_units(context, units, order, what, LOOK);
+        if place.is_none() && context.sizes.packed() && self.held.get() < APART_FROM {
+            place = self.find_units(context, units, order, what.other(), LOOK);
+        }
         if place.is_none() {
             let taken = self.take_block(context);
             place = match taken {
                 Ok(block) => self.space(context, block).alloc(units, order).map(|unit| (block, unit)),
-                Err(_) if context.sizes.packed() => self.find_units(context, units, order, what.other()),
-                Err(_) => None,
+                // Before it fails it looks at every block.
+                Err(_) if context.sizes.packed() => self
+                    .find_units(context, units, order, what, usize::MAX)
+                    .or_else(|| self.find_units(context, units, order, what.other(), usize::MAX)),
+                Err(_) => self.find_units(context, units, order, what, usize::MAX),
             };
             if place.is_none() {
                 taken?;
@@ -167,18 +179,26 @@ impl Client {
         Ok(context.map.first_unit(block) + unit)
     }
 
-    /// The same in the blocks at hand: the block, and the unit in it.
+    /// The same in the blocks at hand: the block, and the unit in it. At most `look` blocks of a list are tried.
     #[inline]
-    fn find_units(&self, context: &Context, units: usize, order: u32, what: Use) -> Option<(usize, usize)> {
+    fn find_units(
+        &self,
+        context: &Context,
+        units: usize,
+        order: u32,
+        what: Use,
+        look: usize,
+    ) -> Option<(usize, usize)> {
         let lists = what.lists(context);
         let first = list_of(context, what, units).min(EMPTY_LIST);
         // A buddy's lists say exactly what its blocks can do, but for the first if it has several orders.
         let exact = !context.sizes.packed() && (context.map.shape.order_max() as usize) < ORDER_LISTS;
-        let look = if exact { 1 } else { LOOK };
+        let look = if exact { 1 } else { look };
         for list in (first..lists.end).chain([EMPTY_LIST]) {
             crate::steps::count();
             let mut block = self.lists.get(list).map_or(NONE, |head| head.get());
             for _ in 0..look {
+                crate::steps::count();
                 if block == NONE {
                     break;
                 }
@@ -221,6 +241,7 @@ impl Client {
     /// Makes the units of a PACKED run say so: those from `old` on are new.
     pub(super) fn sign_run(&self, context: &Context, first: usize, old: usize, units: usize) {
         for unit in first + old..first + units {
+            crate::steps::count();
             context.map.slab(unit).next.set(first as u32);
             context.map.unit(unit).store(self.owner.get() | code::RUN, Relaxed);
         }
@@ -230,6 +251,7 @@ impl Client {
     /// Shortens a PACKED run from `old` to `units` units.
     pub(super) fn cut_run(&self, context: &Context, first: usize, units: usize, old: usize) {
         for unit in first + units..first + old {
+            crate::steps::count();
             context.map.unit(unit).store(self.owner.get() | code::FREE, Relaxed);
             context.map.slab(unit).blank();
         }
@@ -333,15 +355,15 @@ impl Client {
             let mut victim = NONE;
             let mut block = self.lists.get(list).map_or(NONE, |head| head.get());
             while block != NONE {
+                crate::steps::count();
                 count += 1;
                 let record = context.map.record(block as usize);
-                if !self.quarantine.needs(block)
-                    && (victim == NONE || record.cache_pieces.load(Relaxed) == 0)
-                {
+                if !self.quarantine.needs(block) && (victim == NONE || record.cache_pieces.load(Relaxed) == 0) {
                     victim = block;
                 }
                 block = record.next.load(Relaxed);
-                if count > keep && victim != NONE && context.map.record(victim as usize).cache_pieces.load(Relaxed) == 0 {
+                if count > keep && victim != NONE && context.map.record(victim as usize).cache_pieces.load(Relaxed) == 0
+                {
                     break;
                 }
             }

@@ -142,7 +142,8 @@ impl Client {
         ring.first.set(next as u16);
         ring.count.set(ring.count.get() - 1);
         let start = granule << context.map.shape.granule_shift;
-        let piece = find::holder(context, self.owner.get(), start).filter(|piece| piece.start == start && !piece.live)?;
+        let piece =
+            find::holder(context, self.owner.get(), start).filter(|piece| piece.start == start && !piece.live)?;
         ring.weight.set(ring.weight.get().saturating_sub((piece.usable / 16) as u32));
         let written = guard::first_written(&context.map, start, piece.usable);
         if context.has(flags::WIPE) {

@@ -82,9 +82,7 @@ impl Client {
                     false
                 }
             }
-            Place::Units { units, order }
-                if found.code < code::RUN && found.code as usize >= context.sizes.count() =>
-            {
+            Place::Units { units, order } if found.code < code::RUN && found.code as usize >= context.sizes.count() => {
                 let old = found.usable >> shift;
                 let done = if units <= old {
                     if units < old {

@@ -137,7 +137,15 @@ impl Client {
         }
     }
 
-    fn lengthen_run(&self, context: &Context, head: usize, old: usize, tail: usize, blocks: usize, units: usize) -> bool {
+    fn lengthen_run(
+        &self,
+        context: &Context,
+        head: usize,
+        old: usize,
+        tail: usize,
+        blocks: usize,
+        units: usize,
+    ) -> bool {
         let map = &context.map;
         let all = map.shape.units_per_block();
         let end = head + old + (tail > 0) as usize;

@@ -81,6 +81,7 @@ impl Client {
         let shape = context.sizes.class(class);
         let first = self.alloc_units(context, 1 << shape.slab_order, shape.slab_order as u32, Use::Slabs)?;
         for unit in first..first + (1 << shape.slab_order) {
+            crate::steps::count();
             context.map.unit(unit).store(self.owner.get() | class as u32, Relaxed);
         }
         context.map.slab(first).free.store(shape.full, Relaxed);
@@ -129,6 +130,7 @@ impl Client {
         context.map.slab(slab).free.store(0, Relaxed);
         let end = slab + (1 << context.sizes.class(class).slab_order);
         for unit in slab..end {
+            crate::steps::count();
             context.map.unit(unit).store(self.owner.get() | code::FREE, Relaxed);
         }
         self.return_units(context, slab, end);

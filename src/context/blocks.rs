@@ -70,6 +70,7 @@ impl Context {
         let block = match free.next(0) {
             Some(block) => {
                 free.clear(block);
+                self.map.clear_block_words(block);
                 block
             }
             None if watermark < self.top.load(Relaxed) => {
@@ -78,7 +79,6 @@ impl Context {
             }
             None => return Err(Status::NoMemory),
         };
-        self.map.clear_block_words(block);
         self.hand_out(block, 1, kind::BUDDY, claim);
         Ok(block)
     }
@@ -94,7 +94,8 @@ impl Context {
         }
         let watermark = self.watermark.load(Relaxed);
         let beyond = self.top.load(Relaxed) - watermark;
-        let first = self.free_set().find_run(count, watermark, beyond, || crate::steps::count()).ok_or(Status::NoMemory)?;
+        let first =
+            self.free_set().find_run(count, watermark, beyond, || crate::steps::count()).ok_or(Status::NoMemory)?;
         self.take_range(first, count, claim);
         Ok(first)
     }
@@ -130,9 +131,12 @@ impl Context {
         self.hand_out(first, count, kind::BODY, claim);
     }
 
-    /// Moves the watermark over a block that was never used: from here on its records are believed.
+    /// Moves the watermark over a block that was never used: from here on its records are believed. Of memory that the
+    /// library mapped itself they are zero already.
     fn open_block(&self, block: usize) {
-        self.map.clear_block_words(block);
+        if !self.mapped {
+            self.map.clear_block_words(block);
+        }
         let record = self.map.record(block);
         record.owner.store(0, Relaxed);
         record.cache_pieces.store(0, Relaxed);
@@ -221,7 +225,7 @@ impl Context {
 
     /// Free blocks that keep their pages: an eighth of what is in use, and at least 256 KiB, so that a client
     /// that lives at a block's edge does not go to the system each time.
-    fn release_threshold(&self) -> usize {
+    pub(super) fn release_threshold(&self) -> usize {
         (self.held_blocks.load(Relaxed) / 8).max((256 << 10) >> self.map.shape.block_shift)
     }
 

@@ -33,22 +33,30 @@ pub struct Node {
 impl Context {
     /// Runs `call` as a callback about `client` (an address; 0 for all of the context).
     pub fn in_callback<T>(&self, kind: Kind, client: usize, call: impl FnOnce() -> T) -> T {
-        let mut node =
-            Node { thread: sys::thread_id(), kind, client, next: Cell::new(core::ptr::null_mut()) };
+        let mut node = Node { thread: sys::thread_id(), kind, client, next: Cell::new(core::ptr::null_mut()) };
         let this: *mut Node = &raw mut node;
-        {
-            let _lock = self.lock();
-            // SAFETY: the node lives until the end of this function, which takes it out of the list again.
-            unsafe { (*this).next.set(self.callbacks.load(Relaxed)) };
-            self.set_callbacks(this);
-        }
+        self.enter(this);
         let result = call();
+        self.leave(this);
+        result
+    }
+
+    #[inline(never)]
+    fn enter(&self, this: *mut Node) {
+        let _lock = self.lock();
+        // SAFETY: the node lives until the end of in_callback, which takes it out of the list again.
+        unsafe { (*this).next.set(self.callbacks.load(Relaxed)) };
+        self.set_callbacks(this);
+    }
+
+    #[inline(never)]
+    fn leave(&self, this: *mut Node) {
         let _lock = self.lock();
         let mut at = self.callbacks.load(Relaxed);
         if at == this {
             // SAFETY: our own node.
             self.set_callbacks(unsafe { (*this).next.get() });
-            return result;
+            return;
         }
         // Another thread entered after us and is still inside.
         while !at.is_null() {
@@ -61,7 +69,6 @@ impl Context {
             }
             at = node.next.get();
         }
-        result
     }
 
     fn set_callbacks(&self, first: *mut Node) {
@@ -126,9 +133,7 @@ impl Context {
     /// Is a callback running for which the fast path of `client` has to stay closed?
     pub fn concerned(&self, client: usize) -> bool {
         let alone = !self.has(crate::flags::THREADS);
-        self.inside(|node| {
-            node.client == client || node.client == 0 || (alone && node.kind == Kind::OutOfMemory)
-        })
+        self.inside(|node| node.client == client || node.client == 0 || (alone && node.kind == Kind::OutOfMemory))
     }
 
     pub fn in_error_handler(&self) -> bool {

@@ -90,6 +90,7 @@ pub fn extras(accepted: u32) -> Extras {
 }
 
 /// Mixes a value into a checksum (the finalizer of splitmix64, so that every bit reaches every bit).
+#[inline(never)]
 pub fn mix(hash: u64, value: u64) -> u64 {
     let mut x = (hash ^ value).wrapping_add(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -166,8 +167,7 @@ impl Context {
             sizes,
             flags: accepted,
             cached_classes: cached as u32,
-            simple: cached > 0
-                && accepted & (flags::ZERO | flags::WIPE | flags::GUARD | flags::QUARANTINE) == 0,
+            simple: cached > 0 && accepted & (flags::ZERO | flags::WIPE | flags::GUARD | flags::QUARANTINE) == 0,
             mapped,
             lock: Lock::new(),
             watermark: AtomicUsize::new(0),
@@ -257,8 +257,8 @@ impl Context {
 
     /// Do the numbers that nothing else depends on look like themselves?
     pub fn idle_fields_match(&self) -> bool {
-        let released = if self.has(flags::RELEASE) { self.unreleased.get() <= 2 * self.map.blocks } else { self.unreleased.get() == 0 };
-        released && (self.has(flags::THREADS) || self.lock.is_free())
+        let most = if self.has(flags::RELEASE) { self.map.blocks.max(self.release_threshold()) } else { 0 };
+        self.unreleased.get() <= most && (self.has(flags::THREADS) || self.lock.is_free())
     }
 
     /// Blocks that have ever been used.

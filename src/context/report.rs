@@ -77,7 +77,9 @@ impl Context {
             let client = if misuse.client.is_null() { 1 } else { misuse.client.addr() };
             self.in_callback(Kind::Error, client, || {
                 // SAFETY: the host promised a function of this type; the report lives until it returns.
-                unsafe { handler(core::ptr::from_ref(self).cast_mut().cast(), &raw const report, self.error_user.get()) }
+                unsafe {
+                    handler(core::ptr::from_ref(self).cast_mut().cast(), &raw const report, self.error_user.get())
+                }
             });
         }
         // Flags that a wild write has changed do not end the process.

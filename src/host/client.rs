@@ -410,7 +410,7 @@ impl<'c> Client<'c, Local> {
     ///
     /// One that goes before the client is refused:
     ///
-    /// ```compile_fail
+    /// ```compile_fail,E0597
     /// # use vmma::{Client, Context, Error};
     /// let context = Context::map(1 << 20).unwrap();
     /// let client = context.client().unwrap();

@@ -36,7 +36,7 @@ use core::ptr::NonNull;
 ///
 /// It cannot go before its clients:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0505
 /// let context = vmma::Context::map(1 << 20).unwrap();
 /// let client = context.client().unwrap();
 /// drop(context);
@@ -79,7 +79,7 @@ impl<'m> Context<'m> {
     ///
     /// The memory is the context's as long as that lives:
     ///
-    /// ```compile_fail
+    /// ```compile_fail,E0499
     /// let mut memory = [core::mem::MaybeUninit::uninit(); 1 << 16];
     /// let context = vmma::Context::over(&mut memory).unwrap();
     /// memory[0].write(1);

@@ -49,6 +49,11 @@
 //!
 //! May know: what ffi may know, and ffi's names for handles. Nothing below knows of it.
 
+/// The examples of the page on embedding are run as those here are.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+mod embedding {}
+
 mod alloc;
 mod client;
 mod context;
@@ -124,7 +129,7 @@ impl Flags {
 ///
 /// Its clients do not leave its thread:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// let context = vmma::Context::map(1 << 20).unwrap();
 /// let client = context.client().unwrap();
 /// std::thread::scope(|scope| scope.spawn(move || client.held_size()).join().unwrap());
@@ -142,6 +147,21 @@ pub enum Local {}
 ///     scope.spawn(|| context.client().is_ok());
 /// });
 /// # Ok::<(), vmma::Error>(())
+/// ```
+///
+/// What looks at all clients at once has to wait for [`Context::alone`] or [`Context::quiet`]:
+///
+/// ```compile_fail,E0599
+/// vmma::ContextOptions::new().threads().map(1 << 20).unwrap().stats();
+/// ```
+///
+/// The first of these wants all clients gone:
+///
+/// ```compile_fail,E0502
+/// let mut context = vmma::ContextOptions::new().threads().map(1 << 20).unwrap();
+/// let client = context.client().unwrap();
+/// context.alone().stats();
+/// drop(client);
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Threads {}

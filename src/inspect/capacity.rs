@@ -9,6 +9,7 @@ use crate::client::find;
 use crate::context::Context;
 use crate::guard;
 use crate::memory::kind;
+use crate::sizes::round_up;
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 impl Client {
@@ -112,7 +113,7 @@ fn largest_aligned(from: usize, to: usize) -> usize {
     let mut size = 1usize;
     let mut best = 0;
     while size <= to.saturating_sub(from) {
-        if from.next_multiple_of(size) + size <= to {
+        if round_up(from, size) + size <= to {
             best = size;
         }
         size *= 2;

@@ -1,8 +1,8 @@
 //! Walks over allocations and clients.
 //! May know: client (find), context.
 
-use crate::client::find::{self, Found};
 use crate::client::Client;
+use crate::client::find::{self, Found};
 use crate::context::Context;
 use crate::context::callbacks::Kind;
 use crate::memory::kind;
@@ -60,7 +60,9 @@ impl Client {
             let offset = granule << shape.granule_shift;
             let found = {
                 let _lock = (!locked).then(|| self.lock_shared(context));
-                find::live_at(context, self.owner.get(), offset).filter(|(found, _)| found.start == offset)
+                find::holder(context, self.owner.get(), offset)
+                    .filter(|found| found.start == offset && found.live)
+                    .map(|found| (found, found.size(context)))
             };
             if let Some((found, size)) = found {
                 let result = visit(&found, size);

@@ -65,14 +65,7 @@ pub fn walk_clients(context: &Context, mut visit: impl FnMut(&Client) -> i32) ->
 
 /// Tells of a bad parameter in a call on the context itself.
 pub fn invalid(context: &Context) {
-    let misuse = Misuse {
-        status: Status::Invalid,
-        client: core::ptr::null(),
-        name: &[],
-        address: 0,
-        allocation: 0,
-        size: 0,
-    };
+    let misuse =
+        Misuse { status: Status::Invalid, client: core::ptr::null(), name: &[], address: 0, allocation: 0, size: 0 };
     context.report(&misuse);
 }
-

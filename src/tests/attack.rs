@@ -11,8 +11,9 @@ use crate::ffi::*;
 use crate::layout::{BLOCK_RECORD_SIZE, CACHE_PIECE, SLAB_RECORD_SIZE, SLOT_SIZE, Shape};
 use crate::memory::{Map, kind};
 use crate::sizes::{Class, MAX_CLASSES};
-use core::sync::atomic::Ordering::Relaxed;
+use core::ffi::c_void;
 use core::mem::offset_of;
+use core::sync::atomic::Ordering::Relaxed;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -29,6 +30,7 @@ struct Target {
     region: Region,
     context: *mut vmma_context_t,
     clients: Vec<*mut vmma_client_t>,
+    live: Vec<(*mut c_void, usize)>,
 }
 
 /// A small context in which everything there can be is there.
@@ -64,7 +66,9 @@ fn target(flags: u32, block_size: usize, alignment: usize) -> Target {
     assert_eq!(c!(vmma_delete_client(clients[3])), 0);
     assert_eq!(c!(vmma_check_context(context)), 0);
     assert!(c!(vmma_get_free_blocks(context)) > 0);
-    Target { region, context, clients }
+    let sized = |(client, pointer): (*mut vmma_client_t, *mut c_void)| (pointer, c!(vmma_get_size(client, pointer)));
+    let live = live.into_iter().map(sized).filter(|each| each.1 > 0).collect();
+    Target { region, context, clients, live }
 }
 
 impl Target {
@@ -97,7 +101,12 @@ impl Target {
         let mut from = 0;
         for at in 0..=fixed {
             if at == fixed || in_gap(at) != in_gap(from) {
-                add(if in_gap(from) { "header, gaps" } else { "header, fixed part" }, header.wrapping_add(from), at - from, !in_gap(from));
+                add(
+                    if in_gap(from) { "header, gaps" } else { "header, fixed part" },
+                    header.wrapping_add(from),
+                    at - from,
+                    !in_gap(from),
+                );
                 from = at;
             }
         }
@@ -105,11 +114,17 @@ impl Target {
         for slot in 0..context.slots_used.load(Relaxed) {
             let alive = Client::in_slot(context, slot).is_some();
             let table = if alive { "client slots" } else { "free slots" };
-            let (start, gap) = (map.slot(slot as usize), offset_of!(Client, no_pieces_at) + 8..offset_of!(Client, limit));
+            let (start, gap) =
+                (map.slot(slot as usize), offset_of!(Client, no_pieces_at) + 8..offset_of!(Client, limit));
             add(table, start, gap.start, alive);
             add("client slots, gaps", start.wrapping_add(gap.start), gap.len(), false);
             add(table, start.wrapping_add(gap.end), size_of::<Client>() - gap.end, alive);
-            add("behind a client", map.slot(slot as usize).wrapping_add(size_of::<Client>()), SLOT_SIZE - size_of::<Client>(), false);
+            add(
+                "behind a client",
+                map.slot(slot as usize).wrapping_add(size_of::<Client>()),
+                SLOT_SIZE - size_of::<Client>(),
+                false,
+            );
         }
         let free = map.free_words();
         add("free set", free.as_ptr().cast(), size_of_val(free), true);
@@ -122,13 +137,33 @@ impl Target {
             let dealt = used && what == kind::BUDDY;
             let units = map.shape.units_per_block();
             let first = map.first_unit(block);
-            add(if dealt { "unit words" } else { "unit words, unused" }, core::ptr::from_ref(map.unit(first)).cast(), 4 * units, dealt);
-            add(if dealt { "slab records" } else { "slab records, unused" }, core::ptr::from_ref(map.slab(first)).cast(), SLAB_RECORD_SIZE * units, dealt);
+            add(
+                if dealt { "unit words" } else { "unit words, unused" },
+                core::ptr::from_ref(map.unit(first)).cast(),
+                4 * units,
+                dealt,
+            );
+            add(
+                if dealt { "slab records" } else { "slab records, unused" },
+                core::ptr::from_ref(map.slab(first)).cast(),
+                SLAB_RECORD_SIZE * units,
+                dealt,
+            );
             let words = map.shape.live_words_per_block();
             let live = core::ptr::from_ref(map.live_word((block * words) << 6)).cast();
             add(if dealt { "live words" } else { "live words, unused" }, live, 8 * words, dealt);
             let nodes = map.node_words(block);
             add(if dealt { "nodes" } else { "nodes, unused" }, nodes.as_ptr().cast(), size_of_val(nodes), dealt);
+        }
+        if map.shape.slack {
+            for &(pointer, size) in &self.live {
+                let offset = map.offset_of(pointer.addr()).expect("in a block");
+                // One byte for cells of up to 256 bytes, eight for what is larger.
+                let bytes = if (size + 8).next_power_of_two() <= 256 { 1 } else { size_of::<usize>() };
+                for byte in 0..bytes {
+                    add("red zone lengths", core::ptr::from_ref(map.slack_byte(offset + 16 * byte)).cast(), 1, true);
+                }
+            }
         }
         self.cache_parts(&mut parts);
         parts
@@ -182,7 +217,8 @@ fn attack(target: &Target, stride: impl Fn(&Part) -> usize) -> BTreeMap<&'static
     let mut shares: BTreeMap<&'static str, Share> = BTreeMap::new();
     let parts = target.parts();
     // The check notes what it found in headers and slots: put back as they were after every bit.
-    let noted: Vec<&Part> = parts.iter().filter(|part| part.table.contains("header") || part.table == "client slots").collect();
+    let noted: Vec<&Part> =
+        parts.iter().filter(|part| part.table.contains("header") || part.table == "client slots").collect();
     let before: Vec<Vec<u8>> = noted.iter().map(|part| read(part)).collect();
     let mut at = 0;
     for part in &parts {

@@ -46,10 +46,18 @@ fn small_sets_agree_with_an_array_in_every_state() {
             assert_same(&set, &model);
             for at in 0..bits {
                 let was = model[at];
-                if was { set.clear(at) } else { set.set(at) }
+                if was {
+                    set.clear(at)
+                } else {
+                    set.set(at)
+                }
                 model[at] = !was;
                 assert_same(&set, &model);
-                if was { set.set(at) } else { set.clear(at) }
+                if was {
+                    set.set(at)
+                } else {
+                    set.clear(at)
+                }
                 model[at] = was;
             }
             for count in 1..=bits + 2 {
@@ -60,7 +68,11 @@ fn small_sets_agree_with_an_array_in_every_state() {
                     }
                     for beyond in 0..3 {
                         let found = set.find_run(count, end, beyond, || {});
-                        assert_eq!(found, naive_run(&model, count, end, beyond), "{count} in {model:?} to {end}+{beyond}");
+                        assert_eq!(
+                            found,
+                            naive_run(&model, count, end, beyond),
+                            "{count} in {model:?} to {end}+{beyond}"
+                        );
                     }
                 }
             }
@@ -71,7 +83,8 @@ fn small_sets_agree_with_an_array_in_every_state() {
 #[test]
 fn sets_of_every_size_agree_with_an_array() {
     let mut rng = Rng::new(11);
-    let sizes: Vec<usize> = if cfg!(miri) { vec![1, 64, 65, 130] } else { (1..=200).chain([4095, 4096, 4097, 4160]).collect() };
+    let sizes: Vec<usize> =
+        if cfg!(miri) { vec![1, 64, 65, 130] } else { (1..=200).chain([4095, 4096, 4097, 4160]).collect() };
     for bits in sizes {
         let store = words(words_for(bits), 0);
         let set = BitSet::new(&store, bits);
@@ -82,7 +95,11 @@ fn sets_of_every_size_agree_with_an_array() {
             for _ in 0..1 + bits / 16 {
                 let at = rng.below(bits);
                 let to = if dense { !rng.chance(8) } else { rng.chance(8) };
-                if to { set.set(at) } else { set.clear(at) }
+                if to {
+                    set.set(at)
+                } else {
+                    set.clear(at)
+                }
                 model[at] = to;
             }
             assert_same(&set, &model);

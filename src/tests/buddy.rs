@@ -22,7 +22,10 @@ impl Model {
     /// The largest aligned free run that holds a unit.
     fn run_at(&self, unit: usize) -> Option<(usize, u32)> {
         let most = self.free.len().ilog2();
-        (0..=most).rev().map(|order| (unit >> order << order, order)).find(|&(start, order)| self.is_free(start, start + (1 << order)))
+        (0..=most)
+            .rev()
+            .map(|order| (unit >> order << order, order))
+            .find(|&(start, order)| self.is_free(start, start + (1 << order)))
     }
 
     fn largest(&self) -> Option<u32> {
@@ -120,8 +123,11 @@ fn explore(words: &[Cell<u64>], model: &Model, depth: usize, seen: &mut HashSet<
 
 #[test]
 fn every_sequence_of_operations_on_a_small_block_agrees_with_the_model() {
-    let depths: &[(usize, usize)] =
-        if cfg!(miri) { &[(1, 2), (2, 2)] } else { &[(1, 4), (2, 6), (4, 5), (8, if cfg!(debug_assertions) { 2 } else { 4 })] };
+    let depths: &[(usize, usize)] = if cfg!(miri) {
+        &[(1, 2), (2, 2)]
+    } else {
+        &[(1, 4), (2, 6), (4, 5), (8, if cfg!(debug_assertions) { 2 } else { 4 })]
+    };
     for &(units, depth) in depths {
         let words: Vec<Cell<u64>> = (0..buddy_words(units)).map(|_| Cell::new(!0)).collect();
         let buddy = Buddy::init(&words, units);

@@ -32,7 +32,9 @@ fn assert_sound(layout: &Layout, memory: usize, size: usize) {
     for pair in parts.windows(2) {
         assert!(pair[0].0 + pair[0].1 <= pair[1].0 && pair[1].0.is_multiple_of(TABLE_ALIGN), "{pair:?} overlap");
     }
-    assert!(layout.origin >= memory && layout.origin < memory + TABLE_ALIGN && layout.origin.is_multiple_of(TABLE_ALIGN));
+    assert!(
+        layout.origin >= memory && layout.origin < memory + TABLE_ALIGN && layout.origin.is_multiple_of(TABLE_ALIGN)
+    );
     assert!(layout.base.is_multiple_of(shape.block_size()) && blocks > 0);
     assert!(layout.origin + tables.end <= layout.base, "tables reach into block 0");
     assert!(layout.base + blocks * shape.block_size() <= memory + size, "blocks reach out of the memory");
@@ -76,7 +78,9 @@ fn layouts_go_up_to_the_end_of_the_address_space_and_a_terabyte() {
         assert!(layout.blocks << layout.shape.block_shift > size.min(4 << 40) / 100 * 96);
         assert!(layout.blocks <= MAX_UNITS >> layout.shape.order_max());
     }
-    for (alignment, block) in [(1, 0), (4, 0), (24, 0), (8192, 0), (16, 512), (16, 3000), (16, 1 << 31), (128, 1024), (4096, 32768)] {
+    for (alignment, block) in
+        [(1, 0), (4, 0), (24, 0), (8192, 0), (16, 512), (16, 3000), (16, 1 << 31), (128, 1024), (4096, 32768)]
+    {
         assert_eq!(lay(1 << 20, 1 << 20, alignment, block, 0), Err(Error::Invalid), "{alignment} {block}");
     }
 }
@@ -137,12 +141,21 @@ fn exact(usable: usize, alignment: usize, block: usize, flags: u32, rng: &mut Rn
         let few: Vec<usize> = (0..12).map(|_| addresses[rng.below(addresses.len())]).collect();
         assert!(enough_at(required + more, usable, alignment, block, flags, &few), "{required}+{more} for {what}");
     }
-    assert!(!enough_at(required - 1, usable, alignment, block, flags, &addresses), "{required} is not the least for {what}");
+    assert!(
+        !enough_at(required - 1, usable, alignment, block, flags, &addresses),
+        "{required} is not the least for {what}"
+    );
 }
 
 #[test]
 fn impossible_requirements_are_refused() {
-    for (usable, alignment, block) in [(1, 5, 0), (1, 0, 1000), (usize::MAX, 0, 0), (usize::MAX / 2, 0, 1024), (1, 4096, 1024)] {
-        assert_eq!(required_size(usable, alignment, block, extras(0), HEADER_SIZE), None, "{usable} {alignment} {block}");
+    for (usable, alignment, block) in
+        [(1, 5, 0), (1, 0, 1000), (usize::MAX, 0, 0), (usize::MAX / 2, 0, 1024), (1, 4096, 1024)]
+    {
+        assert_eq!(
+            required_size(usable, alignment, block, extras(0), HEADER_SIZE),
+            None,
+            "{usable} {alignment} {block}"
+        );
     }
 }

@@ -5,6 +5,7 @@
 mod attack;
 mod bitmap;
 mod buddy;
+mod corners;
 mod flat;
 mod layout;
 #[macro_use]
@@ -12,6 +13,7 @@ mod model;
 mod region;
 mod scratch;
 mod sizes;
+mod worst;
 
 /// Random numbers that are the same on every machine (splitmix64).
 pub(crate) struct Rng(u64);

@@ -48,7 +48,12 @@ fn the_cell_of_every_offset_is_that_of_a_division() {
             let slab = 1usize << (unit_shift(shift, alignment) + u32::from(class.slab_order));
             let step = if cfg!(miri) { 97 } else { 1 };
             for offset in (0..slab).step_by(step) {
-                assert_eq!(class.cell_index(offset), offset / class.cell as usize, "{offset} of cells of {}", class.cell);
+                assert_eq!(
+                    class.cell_index(offset),
+                    offset / class.cell as usize,
+                    "{offset} of cells of {}",
+                    class.cell
+                );
             }
         }
     });

@@ -10,9 +10,9 @@ static void body(scene *s)
             const size_t size = s->size[k][i];
             const size_t at[] = {1, 2, 7, 8, 15, 16, 17, 32, 64, size / 2, size / 2 / 16 * 16, size - 1, size - 16, size - 8, 1024, 4096, 8192, 16384};
             for (unsigned j = 0; j < VT_COUNT(at); j++) {
-                unsigned char *q = s->p[k][i] + at[j];
                 if (at[j] == 0 || at[j] >= size)
                     continue;
+                unsigned char *q = s->p[k][i] + at[j];
                 vt_mode("%s size %zu at %zu", vt_flags_text(s->f), size, at[j]);
                 if (j % 5 == (unsigned)i % 5 && (vt_loops(1, 0) || i % 6 == 0)) {
                     scene_refuse(s, s->k[k], q, VMMA_E_NOT_START);

@@ -192,6 +192,8 @@ static inline void scene_in_mode(vmma_flags_t f)
     vt_outcome out = vt_fork(scene_child, &f);
     CHECK_EQ(out.signal, 0, "misuse does not crash the program");
     CHECK(out.signal || (out.exited && out.code == 0), "misuse ends with all checks passed");
+    if (out.err[0])
+        printf("     stderr of the child: %s\n", out.err);
     CHECK(out.err[0] == 0 || vt_tool(), "misuse prints nothing without ABORT");
 }
 

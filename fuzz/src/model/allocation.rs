@@ -1,7 +1,7 @@
 //! Operations that allocate, free and change sizes, and what each result must be.
 //! May know: shadow, host, the C functions.
 
-use super::Model;
+use super::{Model, log};
 use super::arena::GARBAGE;
 use super::host::*;
 use super::shadow::{Ctx, Piece, peek, spots};
@@ -123,6 +123,7 @@ impl Model<'_> {
             }
         };
         let errno = errno();
+        log!("  {how:x?}({size}) = {:#x}", pointer.addr());
         let calls = ctx.clients[who].oom.calls.get();
         let whole = (ctx.total - ctx.records) * ctx.block;
         self.note_pointer(ctx, pointer.addr());

@@ -1,7 +1,7 @@
 //! Frees, right and wrong: the exact status, what is told, what changes and what does not.
 //! May know: shadow, host, the C functions.
 
-use super::Model;
+use super::{Model, log};
 use super::host::*;
 use super::shadow::{Ctx, peek, spots};
 use std::ffi::c_void;
@@ -21,6 +21,7 @@ impl Model<'_> {
         let client = ctx.clients[who].handle;
         // SAFETY: a live handle; the address may be anything.
         let status = unsafe { vmma_free(client, address as *mut c_void) };
+        log!("  free({address:#x}) = {status}");
         assert_eq!(errno(), 78, "errno changed by free");
         self.note(status as usize);
         assert!(expected.statuses.contains(&status), "free({address:#x}): {status}, not {:?}", expected.statuses);

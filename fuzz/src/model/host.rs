@@ -53,6 +53,7 @@ pub unsafe extern "C" fn on_error(context: Context, error: *const vmma_error_t, 
     if !events.provokes.get() {
         return;
     }
+    let before = errno();
     // SAFETY: live handles; the library must refuse the rest.
     unsafe {
         assert_eq!(vmma_delete_context(context), BUSY);
@@ -64,6 +65,7 @@ pub unsafe extern "C" fn on_error(context: Context, error: *const vmma_error_t, 
             refuses_changes(error.client, error.allocation);
         }
     }
+    set_errno(before);
 }
 
 /// Everything that changes a client is BUSY.

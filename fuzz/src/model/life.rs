@@ -4,7 +4,7 @@
 use super::arena::{Given, PLACES, ROOM};
 use super::host::*;
 use super::shadow::{Cli, Ctx, peek, spots};
-use super::{CLIENTS, Model};
+use super::{CLIENTS, Model, log};
 use std::ffi::{CString, c_void};
 use std::ptr;
 use vmma::ffi::*;
@@ -26,13 +26,10 @@ const USUAL: [u32; 12] = [
 ];
 
 impl Model<'_> {
-    pub fn create_context_somewhere(&mut self) {
-        // The context at work is not in the table now, so its place looks free: the last place that is, is.
-        if let Some(place) = self.contexts.iter().skip(1).position(Option::is_none) {
-            let place = place + 1;
-            if self.contexts.iter().filter(|context| context.is_none()).count() > 1 {
-                self.create_context(place);
-            }
+    /// In the first free place; that of the context at work only looks free.
+    pub fn create_context_somewhere(&mut self, ctx: &Ctx) {
+        if let Some(place) = (0..PLACES).find(|&place| place != ctx.place && self.contexts[place].is_none()) {
+            self.create_context(place);
         }
     }
 
@@ -68,11 +65,17 @@ impl Model<'_> {
             return;
         }
         let offset = bytes.u16() as usize % 8192;
+        if !mapped {
+            self.gone[place] = None;
+        }
         let given = (!mapped).then(|| Given::new(place, size, kind >> 4, offset, how & 0xc0 == 0xc0));
         let memory = given.map_or(0, |given| given.start()) as *mut c_void;
         set_errno(79);
         // SAFETY: memory of our own, or none.
         let handle = unsafe { vmma_create_context(memory, size, alignment, block, flags) };
+        let saved = errno();
+        log!("  create({memory:?}, {size}, {alignment}, {block}, {flags:#x}) = {handle:?}, place {place}");
+        set_errno(saved);
         if handle.is_null() {
             assert_eq!(errno(), if valid { libc::ENOMEM } else { libc::EINVAL });
             assert!(!valid || size < required, "{size} is enough: {required} are required");
@@ -93,7 +96,6 @@ impl Model<'_> {
             let events = Box::<Events>::default();
             let user = ptr::from_ref(&*events).cast_mut().cast();
             assert_eq!(vmma_set_error_handler(handle, Some(on_error), user), OK);
-            self.gone[place] = None;
             self.contexts[place] = Some(Ctx {
                 handle,
                 given,

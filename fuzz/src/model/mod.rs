@@ -29,6 +29,21 @@ const MOST: usize = 400;
 /// Clients of one context at most, so that most operations meet one that has something.
 const CLIENTS: usize = 24;
 
+/// Says what happens, for whoever looks into a finding: set VMMA_FUZZ_LOG.
+macro_rules! log {
+    ($($argument:tt)*) => {
+        if super::is_logging() {
+            eprintln!($($argument)*);
+        }
+    };
+}
+use log;
+
+fn is_logging() -> bool {
+    static LOGGING: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *LOGGING.get_or_init(|| std::env::var_os("VMMA_FUZZ_LOG").is_some())
+}
+
 pub struct Model<'a> {
     bytes: Bytes<'a>,
     contexts: [Option<Ctx>; arena::PLACES],
@@ -110,6 +125,9 @@ impl<'a> Model<'a> {
     }
 
     fn operation(&mut self, operation: u8, ctx: &mut Ctx, who: usize) {
+        if is_logging() {
+            eprintln!("operation {operation}: context {}, client {who}", ctx.place);
+        }
         if ctx.clients.is_empty() {
             return;
         }
@@ -136,7 +154,7 @@ impl<'a> Model<'a> {
             37 => self.set_error(ctx),
             38 => self.set_texts(ctx, who),
             39 => self.ask_addresses(ctx, who),
-            40 => self.create_context_somewhere(),
+            40 => self.create_context_somewhere(ctx),
             41 => self.delete_context(ctx),
             42 => self.ask_dead(ctx),
             43 => self.ask_null(),

@@ -72,17 +72,22 @@ impl Model<'_> {
             let most = vmma_get_max_alloc(client);
             self.note(most);
             assert_eq!(vmma_get_max_alloc(client), most, "asking changed the answer");
-            assert!(vmma_alloc(client, most + 1).is_null(), "max_alloc {most}, but one more succeeded");
-            let last = vmma_get_last_status(client);
-            assert!(last == NO_MEMORY || (last == LIMIT && ctx.clients[who].limit != 0));
-            ctx.clients[who].fails(most + 1, last);
-            assert_eq!(vmma_get_max_alloc(client), most, "a failure changed what can be had");
+            // A client above its limit does not get back what it gives up to serve a request.
+            let above = ctx.clients[who].limit != 0 && vmma_get_held_size(client) / ctx.block > ctx.blocks(ctx.clients[who].limit);
             if most > 0 {
                 let pointer = vmma_alloc(client, most);
                 assert!(!pointer.is_null(), "max_alloc {most} failed: {}", vmma_get_last_status(client));
                 assert!(vmma_get_size(client, pointer) >= most);
                 assert_eq!(vmma_free(client, pointer), OK);
             }
+            let again = vmma_get_max_alloc(client);
+            assert!(again == most || above, "max_alloc {most}, after alloc and free {again}");
+            assert!(vmma_alloc(client, again + 1).is_null(), "max_alloc {again}, but one more succeeded");
+            let last = vmma_get_last_status(client);
+            assert!(last == NO_MEMORY || (last == LIMIT && ctx.clients[who].limit != 0));
+            ctx.clients[who].fails(again + 1, last);
+            let after = vmma_get_max_alloc(client);
+            assert!(after == again || above, "max_alloc {again}, after a failure {after}");
         }
     }
 
@@ -120,6 +125,8 @@ impl Model<'_> {
         for (at, value) in stats.iter().enumerate().skip(1) {
             let whole = (at + 1) * size_of::<usize>() <= known;
             match (whole, at) {
+                // Bytes behind the last field that the library knows are zero, were they only some.
+                (false, 11) => {}
                 (false, _) => assert_eq!(*value, usize::MAX, "field {at} of a struct of {known} bytes"),
                 (true, 8) => assert!(*value > 0),
                 (true, 11) => assert_eq!(*value, 0),

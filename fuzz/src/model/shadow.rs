@@ -149,7 +149,8 @@ impl Cli {
     }
 
     pub fn has_live_in(&self, number: usize, block: usize) -> bool {
-        let (from, to) = (number * block, (number + 1) * block);
+        let from = number * block;
+        let to = from.saturating_add(block);
         self.live.range(..to).next_back().is_some_and(|(&start, piece)| start + piece.size > from)
     }
 

@@ -3,9 +3,10 @@
 //! A cell has room for a few owners; what further ones have in it counts as one owner, OTHERS.
 //! Invariant: the shares of a cell are in the order in which their owners first come in it, and together they are
 //! as many bytes as the cell has got so far.
-//! May know: pieces. Pure arithmetic.
+//! May know: pieces.
 
-use super::pieces::{Piece, State};
+use super::pieces::{Detail, Piece, State, pieces};
+use crate::context::Context;
 use crate::memory::NONE;
 
 /// Owners that are no client's slot.
@@ -27,7 +28,7 @@ pub struct Share {
 }
 
 impl Share {
-    const NONE: Share = Share { owner: FREE, bytes: 0, used: 0, cached: 0 };
+    const NONE: Share = Share { owner: 0, bytes: 0, used: 0, cached: 0 };
 
     pub fn is_client(&self) -> bool {
         self.owner < OTHERS
@@ -42,8 +43,16 @@ pub struct Cell<'a> {
     pub shares: &'a [Share],
 }
 
+/// Visits all cells of 2^`shift` bytes of a context until `visit` says false.
+#[inline(never)]
+pub fn cells(context: &Context, shift: u32, visit: &mut dyn FnMut(&Cell<'_>) -> bool) {
+    let mut cells = Cells::new(1 << shift, visit);
+    pieces(context, Detail::Units, &mut |piece| cells.add(piece));
+    cells.finish();
+}
+
 /// Sums up pieces that come in address order from 0 on without gaps.
-pub struct Cells<'a> {
+struct Cells<'a> {
     size: usize,
     number: usize,
     bytes: usize,
@@ -55,12 +64,12 @@ pub struct Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
-    pub fn new(size: usize, visit: &'a mut dyn FnMut(&Cell<'_>) -> bool) -> Cells<'a> {
+    fn new(size: usize, visit: &'a mut dyn FnMut(&Cell<'_>) -> bool) -> Cells<'a> {
         Cells { size: size.max(1), number: 0, bytes: 0, used: 0, shares: [Share::NONE; SHARES], count: 0, visit }
     }
 
     #[inline(never)]
-    pub fn add(&mut self, piece: &Piece) -> bool {
+    fn add(&mut self, piece: &Piece) -> bool {
         let owner = match piece.state {
             State::Free => FREE,
             State::Records => RECORDS,
@@ -85,7 +94,7 @@ impl<'a> Cells<'a> {
     }
 
     /// The last cell may be smaller than the others.
-    pub fn finish(mut self) {
+    fn finish(mut self) {
         if self.bytes > 0 {
             let _ = self.end_cell();
         }
@@ -178,13 +187,16 @@ mod tests {
     fn a_cell_has_the_share_of_each_owner() {
         let cells = run(
             100,
-            &[held(3, 0, 50, 20, 10), nobody(State::Free, 50, 20), held(3, 70, 30, 30, 0), nobody(State::Records, 100, 40)],
+            &[
+                held(3, 0, 50, 20, 10),
+                nobody(State::Free, 50, 20),
+                held(3, 70, 30, 30, 0),
+                nobody(State::Records, 100, 40),
+            ],
         );
         assert_eq!(cells.len(), 2);
-        let expected = [
-            Share { owner: 3, bytes: 80, used: 50, cached: 10 },
-            Share { owner: FREE, bytes: 20, used: 0, cached: 0 },
-        ];
+        let expected =
+            [Share { owner: 3, bytes: 80, used: 50, cached: 10 }, Share { owner: FREE, bytes: 20, used: 0, cached: 0 }];
         assert_eq!(cells[0], (0, expected.to_vec()));
         assert_eq!(cells[1], (1, vec![Share { owner: RECORDS, bytes: 40, used: 0, cached: 0 }]));
     }

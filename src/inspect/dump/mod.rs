@@ -27,6 +27,7 @@ const BUFFER: usize = 512;
 
 const TEXT: i32 = 0;
 const JSON: i32 = 1;
+const SVG: i32 = 2;
 
 /// What a dump says of the library.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -93,20 +94,20 @@ impl<'a> Out<'a> {
 
     /// One character of a name. A terminal must not take it for a command nor for a change of direction, and JSON and
     /// XML must neither end at it nor forbid it.
-    fn escape(&mut self, c: char) {
-        let odd = matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}' | '\u{fffd}'..='\u{ffff}');
-        let markup = matches!(c, '"' | '\\' | '<' | '>' | '&' | '\'');
-        match self.format {
-            JSON if odd || markup => {
-                self.put(b"\\u");
-                nibbles(self, c as u64, 4);
-            }
-            TEXT if odd => self.put(b"?"),
-            TEXT | JSON => character(self, c),
-            _ if markup => self.say("&#~;", &[c as usize]),
-            _ => character(self, if odd { char::REPLACEMENT_CHARACTER } else { c }),
+    fn escape(&mut self, mut c: char) {
+        let odd = matches!(c as u32, 0..=0x1f | 0x7f..=0x9f | 0x200e..=0x200f | 0x2028..=0x202e | 0x2066..=0x2069
+            | 0xfffd..=0xffff);
+        let special = odd || matches!(c, '"' | '\\' | '<' | '>' | '&' | '\'');
+        if self.format == JSON && special {
+            self.put(b"\\u");
+            return nibbles(self, c as u64, 4);
         }
+        if odd {
+            c = if self.format == TEXT { '?' } else { char::REPLACEMENT_CHARACTER };
+        } else if self.format == SVG && special {
+            return self.say("&#~;", &[c as usize]);
+        }
+        character(self, c);
     }
 }
 
@@ -263,9 +264,9 @@ mod tests {
 
     #[test]
     fn names_are_escaped_for_xml() {
-        assert_eq!(escaped(2, b"</svg>&amp;\"']]>"), "&#60;/svg&#62;&#38;amp;&#34;&#39;]]&#62;");
-        assert_eq!(escaped(2, b"\n\x01\x1b\x7f\xff"), "\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}");
-        assert_eq!(escaped(2, "\u{fffe}\u{ffff}\u{202e}é€😀".as_bytes()), "\u{fffd}\u{fffd}\u{fffd}é€😀");
+        assert_eq!(escaped(SVG, b"</svg>&amp;\"']]>"), "&#60;/svg&#62;&#38;amp;&#34;&#39;]]&#62;");
+        assert_eq!(escaped(SVG, b"\n\x01\x1b\x7f\xff"), "\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}");
+        assert_eq!(escaped(SVG, "\u{fffe}\u{ffff}\u{202e}é€😀".as_bytes()), "\u{fffd}\u{fffd}\u{fffd}é€😀");
     }
 
     #[test]
@@ -277,7 +278,7 @@ mod tests {
                 let json = escaped(JSON, &name);
                 assert!(json.chars().all(|c| !c.is_control() && c != '"'), "{json:?}");
                 assert!(json.split('\\').skip(1).all(|part| part.starts_with('u')), "{json:?}");
-                let xml = escaped(2, &name);
+                let xml = escaped(SVG, &name);
                 assert!(xml.chars().all(|c| !c.is_control() && !"<>\"'".contains(c)), "{xml:?}");
                 assert!(xml.split('&').skip(1).all(|part| part.starts_with('#') && part.contains(';')), "{xml:?}");
             }

@@ -73,7 +73,7 @@ pub fn pieces(context: &Context, detail: Detail, visit: &mut dyn FnMut(&Piece) -
         if let Some(client) = owner {
             client_piece(context, client, detail, &mut piece);
             let most = if piece.state == State::Run { (watermark << shift) - start } else { end - start };
-            piece.length = piece.length.clamp(1 << map.shape.unit_shift, most);
+            piece.length = piece.length.min(most).max(1 << map.shape.unit_shift);
         }
         if !visit(&piece) {
             return;
@@ -118,7 +118,9 @@ fn client_piece(context: &Context, client: &Client, detail: Detail, piece: &mut 
 #[inline(never)]
 fn held_at(context: &Context, client: &Client, offset: usize) -> (usize, usize, usize) {
     let found = find::holder(context, client.owner.get(), offset);
-    found.map_or((NONE as usize, 0, 0), |found| (found.start, found.usable, if found.live { found.size(context) } else { 0 }))
+    found.map_or((NONE as usize, 0, 0), |found| {
+        (found.start, found.usable, if found.live { found.size(context) } else { 0 })
+    })
 }
 
 /// How much of a piece that begins `from` bytes into the run of blocks at `head` is live, and how much cached.
@@ -161,4 +163,3 @@ fn unit_piece(context: &Context, client: &Client, piece: &mut Piece) {
     piece.live = live;
     piece.cached = if live > 0 { 0 } else { usable };
 }
-

@@ -13,7 +13,7 @@
 //! No style sheet, no script, nothing from outside: any viewer draws it, also inside another document.
 //! May know: cells, pieces, stats, context.
 
-use super::cells::{Cell, Cells, FREE, OTHERS, RECORDS, Share, cell_shift, cells_in};
+use super::cells::{Cell, FREE, OTHERS, RECORDS, Share, cell_shift, cells, cells_in};
 use super::pieces::{Detail, Piece, State, pieces};
 use super::{Figures, Out, VERSION, flag_names, next_client, percent};
 use crate::client::Client;
@@ -69,7 +69,13 @@ impl Map {
         let rows = |bytes: usize| cells_in(bytes, shift).div_ceil(COLUMNS);
         let first_row = rows(tables);
         let all = first_row + rows(total);
-        let height = if all <= 10 { 32 } else if all <= 20 { 22 } else { 16 };
+        let height = if all <= 10 {
+            32
+        } else if all <= 20 {
+            22
+        } else {
+            16
+        };
         Map { shift, block: shape.block_size(), first_row, rows: all, height, tables }
     }
 
@@ -77,7 +83,7 @@ impl Map {
     #[inline(never)]
     fn pixels(&self, offset: usize) -> usize {
         let rest = offset & ((1 << self.shift) - 1);
-        (self.first_row * COLUMNS + (offset >> self.shift)) * CELL + (rest * CELL >> self.shift)
+        (self.first_row * COLUMNS + (offset >> self.shift)) * CELL + ((rest * CELL) >> self.shift)
     }
 
     /// The place of a pixel of the tape.
@@ -110,8 +116,8 @@ fn head(context: &Context, map: &Map, out: &mut Out<'_>) {
          <defs><pattern id=\"vmma-records\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\">\
          <path fill=\"#d3d8dd\" d=\"M0 0h6v6h-6z\"/>\
          <path stroke=\"#868e96\" d=\"M-1 1l2-2M0 6l6-6M5 7l2-2\"/></pattern></defs>\n\
-         <path fill=\"#fff\" d=\"M0 0h~v~H0z\"/>\n",
-        &[WIDTH, height, WIDTH, height, WIDTH, height],
+         <rect fill=\"#fff\" width=\"100%\" height=\"100%\"/>\n",
+        &[WIDTH, height, WIDTH, height],
     );
     let bytes = |blocks: usize| blocks << context.map.shape.block_shift;
     out.say(
@@ -151,14 +157,19 @@ const KEY: &[u8] = b"<g fill=\"#3b6fb6\">\
 <tspan x=\"410\">free block</tspan><tspan x=\"526\">records</tspan><tspan x=\"626\">one large allocation</tspan>\
 <tspan x=\"794\">further clients in a cell</tspan></text>\n";
 
-/// What lies at the beginning of each row.
+/// What lies at the beginning of each row, in the largest unit of which a row is a whole number.
 fn labels(map: &Map, out: &mut Out<'_>) {
+    let row_shift = map.shift + COLUMNS.trailing_zeros();
+    let unit = row_shift / 10;
+    let name = b" bytes KiB   MiB   GiB   TiB".chunks(6).nth(unit as usize).unwrap_or(b" PiB");
     out.put(b"<g font-size=\"10\" text-anchor=\"end\" fill=\"#666\">\n");
     for row in 0..map.rows {
         out.say("<text x=\"~\" y=\"~\">", &[LEFT - 8, map.y(row) + map.height / 2 + 4]);
-        match row.checked_sub(map.first_row) {
-            Some(further) => out.say("@", &[further * COLUMNS << map.shift]),
-            None => out.put(if row == 0 { b"records" } else { b"" }),
+        if let Some(further) = row.checked_sub(map.first_row) {
+            out.say("~", &[further << (row_shift - unit * 10)]);
+            out.put(name);
+        } else if row == 0 {
+            out.put(b"records");
         }
         out.put(b"</text>\n");
     }
@@ -232,13 +243,10 @@ fn tape(context: &Context, map: &Map, out: &mut Out<'_>) {
         painter.add(Strip { from: x, to: end, owner: RECORDS, used: 0, cached: 0 });
         x = end;
     }
-    let mut visit = |cell: &Cell<'_>| {
+    cells(context, map.shift, &mut |cell| {
         painter.cell(cell);
         !painter.out.stopped()
-    };
-    let mut cells = Cells::new(1 << map.shift, &mut visit);
-    pieces(context, Detail::Units, &mut |piece| cells.add(piece));
-    cells.finish();
+    });
     painter.flush();
 }
 
@@ -262,7 +270,7 @@ struct Painter<'a, 'b> {
 impl Painter<'_, '_> {
     fn cell(&mut self, cell: &Cell<'_>) {
         let height = self.map.height;
-        let all = (cell.bytes * CELL >> self.map.shift).clamp(1, CELL);
+        let all = ((cell.bytes * CELL) >> self.map.shift).min(CELL).max(1);
         let start = (self.map.first_row * COLUMNS + cell.number) * CELL;
         let mut from = start;
         let mut edges = Edges::new(cell, all);
@@ -275,12 +283,14 @@ impl Painter<'_, '_> {
         }
     }
 
+    #[inline(never)]
     fn add(&mut self, strip: Strip) {
         let row = COLUMNS * CELL;
         match &mut self.strip {
-            Some(open) if Strip { from: open.from, to: open.to, ..strip } == *open
-                && open.to == strip.from
-                && open.from / row == strip.from / row =>
+            Some(open)
+                if Strip { from: open.from, to: open.to, ..strip } == *open
+                    && open.to == strip.from
+                    && open.from / row == strip.from / row =>
             {
                 open.to = strip.to;
             }
@@ -397,7 +407,7 @@ fn frame(map: &Map, piece: &Piece, out: &mut Out<'_>) {
     out.put(b"<path d=\"");
     let mut at = start;
     while at < end {
-        let to = (at - at % row + row).min(end);
+        let to = (at - at.checked_rem(row).unwrap_or(0) + row).min(end);
         let (x, y) = map.place(at);
         let width = to - at;
         if label_x == 0 && width >= LABEL {
@@ -413,7 +423,10 @@ fn frame(map: &Map, piece: &Piece, out: &mut Out<'_>) {
     out.put(b"\"/>\n");
     if label_x > 0 {
         let colour = if piece.live > 0 { 0xff_ffff } else { 0x22_2222 };
-        out.say("<text stroke=\"none\" fill=\"#$\" x=\"~\" y=\"~\">@</text>\n", &[colour, label_x, label_y, piece.length]);
+        out.say(
+            "<text stroke=\"none\" fill=\"#$\" x=\"~\" y=\"~\">@</text>\n",
+            &[colour, label_x, label_y, piece.length],
+        );
     }
 }
 
@@ -489,7 +502,7 @@ mod tests {
             text.extend_from_slice(part);
             0
         };
-        let mut out = Out::new(2, &mut write);
+        let mut out = Out::new(super::super::SVG, &mut write);
         let map = Map { shift: 10, block: 1024, first_row: 0, rows: 4, height: 16, tables: 0 };
         let mut painter = Painter { out: &mut out, map: &map, strip: None };
         strips.iter().for_each(|strip| painter.add(*strip));

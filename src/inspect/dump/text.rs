@@ -1,8 +1,7 @@
 //! The dump for a person at a terminal: the context, a table of clients, a map by characters.
 //! May know: cells, pieces, stats, context.
 
-use super::cells::{Cell, Cells, FREE, OTHERS, RECORDS, cell_shift};
-use super::pieces::{Detail, pieces};
+use super::cells::{Cell, FREE, OTHERS, RECORDS, cell_shift, cells};
 use super::{Figures, Out, VERSION, flag_names, next_client, percent};
 use crate::context::Context;
 use crate::inspect::stats::Stats;
@@ -29,11 +28,10 @@ fn context_lines(context: &Context, out: &mut Out<'_>) {
     out.put(VERSION.as_bytes());
     out.say(": context of @ at ", &[context.map.size()]);
     hex(out, context.map.memory().addr() as u64);
-    out.say("\n\n  blocks     _______~ of @, alignment ~\n  flags      ", &[
-        figures.blocks,
-        shape.block_size(),
-        shape.alignment,
-    ]);
+    out.say(
+        "\n\n  blocks     _______~ of @, alignment ~\n  flags      ",
+        &[figures.blocks, shape.block_size(), shape.alignment],
+    );
     if context.flags == 0 {
         out.put(b"none");
     }
@@ -109,22 +107,18 @@ fn block_map(context: &Context, out: &mut Out<'_>) {
     let shape = &context.map.shape;
     let total = context.map.blocks << shape.block_shift;
     let shift = cell_shift(total, shape.block_shift, MOST);
-    let cell = 1usize << shift;
-    out.say("\nmap: a character is @", &[cell]);
+    out.say("\nmap: a character is @", &[1 << shift]);
     if shift > shape.block_shift {
         out.say(", ~ blocks", &[1 << (shift - shape.block_shift)]);
     }
     out.put(b"\n");
-    let mut visit = |one: &Cell<'_>| {
-        if one.number.is_multiple_of(COLUMNS) {
+    cells(context, shift, &mut |one| {
+        if one.number % COLUMNS == 0 {
             out.say("\n _________@  ", &[one.number << shift]);
         }
         out.put(&[mark(one, &|slot| letter(rank_of(context, slot)))]);
         !out.stopped()
-    };
-    let mut cells = Cells::new(cell, &mut visit);
-    pieces(context, Detail::Units, &mut |piece| cells.add(piece));
-    cells.finish();
+    });
     out.put(
         b"\n\n  A to Z: the client that holds most of it; capital: at least half is in use, small: less\
           \n  * further clients    - held, nothing in use    . free    # records\n",

@@ -117,7 +117,10 @@ impl Model {
             return self.refused(client, asked, alignment);
         }
         let size = self.enter(client, pointer, asked.max(1));
-        assert!(alignment == 0 || pointer.addr().is_multiple_of(alignment), "{pointer:p} is not aligned to {alignment}");
+        assert!(
+            alignment == 0 || pointer.addr().is_multiple_of(alignment),
+            "{pointer:p} is not aligned to {alignment}"
+        );
         if self.setting.has(VMMA_FLAG_ZERO) {
             self.assert_zero(pointer, 0, size, "ZERO");
         } else if self.setting.has(VMMA_FLAG_WIPE) && self.setting.starts_zeroed() {
@@ -143,7 +146,10 @@ impl Model {
         let natural = natural.max(c!(vmma_get_alignment(self.context)));
         assert!(start.is_multiple_of(natural), "{pointer:p} of {asked} is not aligned to {natural}");
         let map = &self.inside().map;
-        assert!(map.offset_of(start).is_some() && map.offset_of(start + size + self.guard() - 1).is_some(), "contained");
+        assert!(
+            map.offset_of(start).is_some() && map.offset_of(start + size + self.guard() - 1).is_some(),
+            "contained"
+        );
         let memory = map.memory().addr();
         assert!(memory <= start && start + size <= memory + self.setting.size, "contained");
         if let Some((&other, before)) = self.live.range(..=start).next_back() {
@@ -252,7 +258,15 @@ impl Model {
             }
             7 => memory + self.rng.below(size),
             8 => base + self.rng.below(memory + size - base) / 16 * 16,
-            _ => self.rng.pick(&[memory, memory + size, base, usize::MAX, 1, self.context.addr(), memory.wrapping_sub(1)]),
+            _ => self.rng.pick(&[
+                memory,
+                memory + size,
+                base,
+                usize::MAX,
+                1,
+                self.context.addr(),
+                memory.wrapping_sub(1),
+            ]),
         };
         match self.rng.below(4) {
             0 => address.wrapping_add(self.rng.below(40)),

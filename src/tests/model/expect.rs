@@ -144,7 +144,10 @@ impl Model {
         assert!(c!(vmma_get_peak_blocks(self.context)) >= held);
         let mut stats = empty_stats();
         assert_eq!(c!(vmma_populate_context_stats(self.context, &raw mut stats)), OK);
-        assert_eq!((stats.held_size, stats.live_count, stats.live_size), (total.held_size, total.live_count, total.live_size));
+        assert_eq!(
+            (stats.held_size, stats.live_count, stats.live_size),
+            (total.held_size, total.live_count, total.live_size)
+        );
         assert_eq!((stats.cached_blocks, stats.cached_size), (total.cached_blocks, total.cached_size));
         assert_eq!((stats.failed_count, stats.largest_failed), (total.failed_count, total.largest_failed));
         assert_eq!(stats.free_size, total.free_size);
@@ -193,8 +196,7 @@ impl Model {
 
     pub(super) fn new(setting: Setting) -> Option<Model> {
         let mut rng = Rng::new(setting.seed);
-        let region =
-            (!setting.mapped).then(|| Region::new(setting.size, setting.odd, setting.content, &mut rng));
+        let region = (!setting.mapped).then(|| Region::new(setting.size, setting.odd, setting.content, &mut rng));
         let memory = region.as_ref().map_or(core::ptr::null_mut(), Region::memory);
         let context =
             c!(vmma_create_context(memory.cast(), setting.size, setting.alignment, setting.block_size, setting.flags));
@@ -270,7 +272,10 @@ impl Model {
         }
         self.check();
         if self.setting.has(VMMA_FLAG_NO_CACHE) && !self.setting.has(VMMA_FLAG_QUARANTINE) {
-            assert!(self.clients.iter().all(|owner| c!(vmma_get_held_size(owner.handle)) == 0), "held, though all is free");
+            assert!(
+                self.clients.iter().all(|owner| c!(vmma_get_held_size(owner.handle)) == 0),
+                "held, though all is free"
+            );
         }
         assert_eq!(c!(vmma_trim_context(self.context)), OK);
         self.check();
