@@ -62,10 +62,10 @@ fn mend(text: &str) -> String {
     let mut out: Vec<String> = Vec::new();
     for line in text.lines() {
         let line = line.trim_end();
-        if line.starts_with('}') {
-            if let Some(last) = out.last_mut().filter(|l| l.ends_with(',')) {
-                last.pop();
-            }
+        if line.starts_with('}')
+            && let Some(last) = out.last_mut().filter(|l| l.ends_with(','))
+        {
+            last.pop();
         }
         let line = match line.split_once("  // ").or_else(|| line.split_once(" // ")) {
             Some((code, comment)) if !line.trim_start().starts_with('*') => format!("{code} /* {comment} */"),

@@ -213,7 +213,8 @@ typedef struct vmma_stats vmma_stats_t;
 /**
  * Visits one live allocation; `size` is its vmma_get_size. Non-zero stops the walk and is returned by it.
  */
-typedef int (*vmma_visit_allocation_fn)(vmma_client_t *client, void *allocation, size_t size, void *user);
+typedef int (*vmma_visit_allocation_fn)(vmma_client_t *client, void *allocation, size_t size,
+                                        void *user);
 
 /** Visits one client. Non-zero stops the walk and is returned by it. */
 typedef int (*vmma_visit_client_fn)(vmma_client_t *client, void *user);
@@ -296,7 +297,8 @@ const char *vmma_status_string(int status);
  * Owner: given memory stays the caller's and must outlive the context. Cost: does not grow with the memory
  * given, except for the records that must be cleared. Threads: any.
  */
-vmma_context_t *vmma_create_context(void *memory, size_t size, size_t alignment, size_t block_size, vmma_flags_t flags);
+vmma_context_t *vmma_create_context(void *memory, size_t size, size_t alignment, size_t block_size,
+                                    vmma_flags_t flags);
 
 /**
  * Deletes a context with all its clients and all that they allocated.
@@ -322,7 +324,8 @@ int vmma_delete_context(vmma_context_t *context);
  *
  * Cost: arithmetic only. Threads: any.
  */
-size_t vmma_get_required_size(size_t usable, size_t alignment, size_t block_size, vmma_flags_t flags);
+size_t vmma_get_required_size(size_t usable, size_t alignment, size_t block_size,
+                              vmma_flags_t flags);
 
 /**
  * Tells which flags this build of the library knows. (0.4.0)

@@ -468,7 +468,7 @@ pub unsafe extern "C" fn vmma_get_client_count(context: *const vmma_context_t) -
 /// Cost: a walk over the blocks. Threads: quiet.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vmma_populate_cached_blocks(context: *mut vmma_context_t) -> usize {
-    ctx(context).map_or(0, |context| stats::cached_blocks(context))
+    ctx(context).map_or(0, stats::cached_blocks)
 }
 
 /// Tells what vmma_get_size would say of a new allocation of `size` bytes.
@@ -614,7 +614,7 @@ pub unsafe extern "C" fn vmma_alloc(client: *mut vmma_client_t, size: usize) -> 
 pub unsafe extern "C" fn vmma_calloc(client: *mut vmma_client_t, count: usize, size: usize) -> *mut c_void {
     let Some(client) = live(client) else { return no_client() };
     // A product that is no number is larger than any context.
-    let size = count.checked_mul(size).unwrap_or(usize::MAX).max(1);
+    let size = count.saturating_mul(size).max(1);
     client.allocate(Request { size, alignment: 0, zero: true }).cast()
 }
 

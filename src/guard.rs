@@ -49,9 +49,11 @@ pub fn draw(map: &Map, start: usize, usable: usize, size: usize) {
             map.slack_byte(start + byte * 16).store((slack >> (8 * byte)) as u8, Relaxed);
         }
     }
+    map.open(start + size, slack);
     for offset in start + size..start + size + slack.min(FILLED) {
         map.set_byte(offset, red_byte(map, offset, slack));
     }
+    map.close(start + size, slack);
 }
 
 /// The first byte of the red zone that is not as it was drawn.
@@ -61,7 +63,11 @@ pub fn first_changed(map: &Map, start: usize, usable: usize) -> Option<usize> {
     if slack < RED_ZONE {
         return Some(from); // no allocation has so little: the slack itself was written
     }
-    (from..from + slack.min(FILLED)).find(|&offset| map.byte(offset) != red_byte(map, offset, slack))
+    let filled = slack.min(FILLED);
+    map.open(from, filled);
+    let changed = (from..from + filled).find(|&offset| map.byte(offset) != red_byte(map, offset, slack));
+    map.close(from, filled);
+    changed
 }
 
 /// The byte that quarantined memory is filled with.
@@ -69,5 +75,8 @@ pub const FREED: u8 = 0xdb;
 
 /// The first byte of quarantined memory that is not as it was filled.
 pub fn first_written(map: &Map, start: usize, usable: usize) -> Option<usize> {
-    (start..start + usable).find(|&offset| map.byte(offset) != FREED)
+    map.open(start, usable);
+    let written = (start..start + usable).find(|&offset| map.byte(offset) != FREED);
+    map.close(start, usable);
+    written
 }

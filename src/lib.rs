@@ -12,6 +12,7 @@
 //!   memory     numbers to pointers                  layout    where tables lie
 //!   buddy      split and merge      flat  the same for PACKED      sizes  size classes      bitmap  bit sets
 //!   sys        the operating system                 status, flags, text, steps
+//!   tools      AddressSanitizer, memcheck
 //! ```
 //!
 //! An arrow between these only points down. All records lie out of band, in tables at one end of the memory: nothing
@@ -55,6 +56,7 @@ mod status;
 mod steps;
 mod sys;
 mod text;
+mod tools;
 
 pub use host::{Client, Context, ContextOptions, Error, Flags, Stats};
 

@@ -11,9 +11,10 @@
 //! Invariant: the tables were laid out by `layout`, for `blocks` blocks, in memory that lives as long as the map.
 //! Numbers that come from a caller outside the library have been checked against the map before they get here;
 //! debug builds check all of them again.
-//! May know: layout. Reads client memory never, writes it only in the functions at the end.
+//! May know: layout, tools. Reads client memory never, writes it only in the functions at the end.
 
 use crate::layout::{FIRST_SLOTS, Layout, SLOT_SIZE, Shape};
+use crate::tools::Tools;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -114,6 +115,8 @@ pub struct Map {
     nodes: *const Cell<u64>,
     caches: *const Cell<u32>,
     slack: *const AtomicU8,
+    /// The memory tool that watches this context.
+    pub tools: Tools,
 }
 
 impl Map {
@@ -138,6 +141,7 @@ impl Map {
             nodes: origin.wrapping_add(tables.nodes).cast(),
             caches: origin.wrapping_add(tables.caches).cast(),
             slack: origin.wrapping_add(tables.slack).cast(),
+            tools: Tools::find(),
         }
     }
 
@@ -197,7 +201,7 @@ impl Map {
             shape.packed as usize,
             shape.slack as usize,
         ];
-        tables.iter().fold(0, |hash, &value| mix(hash, value as u64))
+        tables.iter().fold(self.tools.number() as u64, |hash, &value| mix(hash, value as u64))
     }
 
     // ---- numbers ----
@@ -363,18 +367,44 @@ impl Map {
         unsafe { crate::sys::release(self.address_of(offset), len) }
     }
 
+    // ---- what memory tools are told ----
+
+    /// Memory that nobody may touch from now on.
+    #[inline]
+    pub fn close(&self, offset: usize, len: usize) {
+        self.tools.close(self.address_of(offset), len);
+    }
+
+    /// Memory that the library, or the host, may touch from now on.
+    #[inline]
+    pub fn open(&self, offset: usize, len: usize) {
+        self.tools.open(self.address_of(offset), len);
+    }
+
+    /// How far memory is closed when the blocks below `watermark` have been used and those from `top` on hold slots.
+    pub fn closed_end(&self, watermark: usize, top: usize) -> usize {
+        (watermark << self.shape.block_shift).saturating_add(crate::tools::AHEAD).min(top << self.shape.block_shift)
+    }
+
     // ---- bytes of clients: the only functions that touch them ----
 
-    /// Sets `len` bytes at `offset` from block 0.
+    /// Sets `len` bytes at `offset` from block 0, of a live allocation.
     pub fn fill(&self, offset: usize, len: usize, value: u8) {
         debug_assert!(offset + len <= self.blocks << self.shape.block_shift);
-        // SAFETY: the range lies in the blocks; it is free or is about to be, so nobody else has a claim on it.
+        // SAFETY: the range lies in the blocks; it is free, or was just or is about to be, so nobody else has a claim on it.
         unsafe { self.base.add(offset).write_bytes(value, len) }
     }
 
-    /// Zeroes so that the compiler may not leave it out, whatever happens to the memory afterwards.
+    /// The same with memory that nobody may touch, before as after.
+    pub fn fill_closed(&self, offset: usize, len: usize, value: u8) {
+        self.open(offset, len);
+        self.fill(offset, len, value);
+        self.close(offset, len);
+    }
+
+    /// Zeroes what is no longer in use, so that the compiler may not leave it out.
     pub fn wipe(&self, offset: usize, len: usize) {
-        self.fill(offset, len, 0);
+        self.fill_closed(offset, len, 0);
         core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
     }
 

@@ -54,7 +54,7 @@ impl Class {
         Class {
             cell: cell as u32,
             reciprocal: reciprocal as u32,
-            full: !0 >> (64 - cells as u32 & 63),
+            full: !0 >> ((64 - cells as u32) & 63),
             most_cached: most_cached(cell) as u32,
             slab_order: slab_order as u8,
             cells: cells as u8,

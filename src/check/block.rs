@@ -234,7 +234,7 @@ fn slab(
     let info = context.sizes.class(code as usize);
     let units = 1usize << info.slab_order;
     let free = map.slab(at).free.load(Relaxed);
-    if unit & (units - 1) != 0 || free & !info.full != 0 || free == info.full {
+    if unit & (units - 1) != 0 || free & !info.full != 0 {
         return None;
     }
     let linked = map.slab(at).next.get() != 0 || map.slab(at).prev.get() != 0;

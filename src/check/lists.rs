@@ -72,7 +72,7 @@ pub(super) fn slabs(context: &Context, client: &Client) -> bool {
         let info = context.sizes.class(class);
         let mut prev = NONE;
         let mut at = head.get();
-        let mut listed = 0;
+        let (mut listed, mut empty) = (0, 0);
         while at != NONE {
             let unit = at as usize;
             if unit >= context.map.unit_count()
@@ -92,10 +92,12 @@ pub(super) fn slabs(context: &Context, client: &Client) -> bool {
                 return false;
             }
             listed += 1;
+            empty += (record.free.load(Relaxed) == info.full) as usize;
             prev = at;
             at = record.next.get();
         }
-        if listed != block::slabs_with_free(context, client, class) {
+        let may_be_empty = (context.cached_classes > 0) as usize;
+        if listed != block::slabs_with_free(context, client, class) || empty > may_be_empty {
             return false;
         }
     }

@@ -150,7 +150,7 @@ impl Client {
     fn reclaim_for(&self, context: &Context, place: Place) -> bool {
         let drained = self.drain_quarantine(context);
         let _lock = self.lock_shared(context);
-        let flushed = self.flush_caches(context);
+        let flushed = self.flush_caches(context) | self.give_kept_slabs(context);
         // An empty block serves whatever fits into a block; above the limit the client would not get it back. A run
         // may need its place.
         let given = matches!(place, Place::Blocks { .. }) && self.give_empty_blocks(context, 0) > 0;
@@ -161,12 +161,14 @@ impl Client {
         let start = self.take(context, place)?;
         let map = &context.map;
         let usable = context.sizes.usable(place);
+        let guarded = context.has(flags::GUARD);
+        map.tools.begin(map.address_of(start), if guarded { request.size } else { usable });
         if context.has(flags::ZERO) {
-            map.fill(start, usable, 0);
+            map.fill(start, if guarded { request.size } else { usable }, 0);
         } else if request.zero {
             map.fill(start, request.size, 0);
         }
-        if context.has(flags::GUARD) {
+        if guarded {
             guard::draw(map, start, usable, request.size);
         }
         map.set_live(start >> map.shape.granule_shift, true);
@@ -224,7 +226,7 @@ impl Client {
     pub(crate) fn reclaim(&self, context: &Context) -> bool {
         let drained = self.drain_quarantine(context);
         let _lock = self.lock_shared(context);
-        let flushed = self.flush_caches(context);
+        let flushed = self.flush_caches(context) | self.give_kept_slabs(context);
         self.give_empty_blocks(context, 0) > 0 || flushed || drained
     }
 }

@@ -130,6 +130,7 @@ impl Client {
         let overrun =
             if context.has(flags::GUARD) { guard::first_changed(map, found.start, found.usable) } else { None };
         map.set_live(found.start >> map.shape.granule_shift, false);
+        map.tools.end(map.address_of(found.start), size);
         context.made_progress();
         if context.has(flags::QUARANTINE) {
             while self.quarantine_full(context, found.usable) {

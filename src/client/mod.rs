@@ -88,7 +88,7 @@ pub struct Client {
     context: Cell<*const Context>,
     /// life << 8
     pub(crate) owner: Cell<u32>,
-    magic: Cell<u32>,
+    magic: AtomicU32,
     /// Granules below the end of the highest block that this client ever had.
     pub(crate) granules: Cell<usize>,
     /// Behind the newest entry of each class's cache.
@@ -134,7 +134,7 @@ impl Client {
         }
         // SAFETY: a slot is never anything but a slot while the memory is there, and every field of it is a cell.
         let client = unsafe { &*handle };
-        (client.magic.get() == client.expected_magic()).then_some(client)
+        (client.magic.load(Relaxed) == client.expected_magic()).then_some(client)
     }
 
     #[inline]
@@ -178,20 +178,11 @@ impl Client {
     /// Makes a new client.
     pub fn create(context: &Context) -> Option<&Client> {
         let _lock = context.lock();
-        let life = |context: &Context| {
-            context.new_life(|mark| {
-                for slot in 0..context.slots_used.load(Relaxed) {
-                    if let Some(client) = Client::in_slot(context, slot) {
-                        mark(client.owner.get() >> 8);
-                    }
-                }
-            })
-        };
         let free = context.free_slot.get();
         let client = if free != NONE {
             let client = Client::slot_memory(context, free);
             context.free_slot.set(client.held.get());
-            client.revive(context, free, life(context) << 8);
+            client.revive(context, free, fresh_life(context) << 8);
             client
         } else {
             let slot = context.new_slot()?;
@@ -201,7 +192,7 @@ impl Client {
                 memory.cast::<u8>().write_bytes(0, size_of::<Client>());
                 &*memory
             };
-            client.revive(context, slot, life(context) << 8);
+            client.revive(context, slot, fresh_life(context) << 8);
             client
         };
         context.client_count.store(context.client_count.load(Relaxed) + 1, Relaxed);
@@ -220,15 +211,15 @@ impl Client {
         self.handler_user.set(core::ptr::null_mut());
         self.user_data.set(core::ptr::null_mut());
         self.name.set([0; NAME_SIZE]);
-        self.begin(context, owner);
-        self.magic.set(self.expected_magic());
+        self.owner.set(owner);
+        self.begin(context);
+        self.magic.store(self.expected_magic(), Relaxed);
         self.seal();
     }
 
     /// The state of a client that holds nothing and remembers nothing.
-    fn begin(&self, context: &Context, owner: u32) {
-        self.owner.set(owner);
-        self.fast_owner.set(owner as usize);
+    fn begin(&self, context: &Context) {
+        self.fast_owner.set(self.owner.get() as usize);
         self.granules.set(0);
         self.held.set(0);
         self.peak.set(0);
@@ -264,7 +255,7 @@ impl Client {
             flags::SHARED_CLIENTS | flags::ZERO | flags::WIPE | flags::GUARD | flags::QUARANTINE | flags::PACKED;
         let shape = &context.map.shape;
         let plain = shape.granule_shift == 4 && shape.unit_shift == 10 && shape.alignment == 16;
-        if context.flags & SLOW != 0 || context.cached_classes == 0 || !plain {
+        if context.flags & SLOW != 0 || context.cached_classes == 0 || !plain || context.map.tools.watch() {
             return 0;
         }
         1 << (9 + context.cached_classes as usize - context.sizes.count())
@@ -283,13 +274,14 @@ impl Client {
     pub fn delete(&self) {
         let context = self.context();
         self.wipe_held(context);
+        self.close_held(context);
         let _ = self.hand_back(context);
         if self.guarantee.get() != 0 {
             let _ = context.set_aside(&self.claim(context), 0);
         }
         let _lock = context.lock();
         self.close();
-        self.magic.set(0);
+        self.magic.store(0, Relaxed);
         self.owner.set(0);
         self.held.set(context.free_slot.get());
         context.free_slot.set(self.slot.get());
@@ -299,25 +291,22 @@ impl Client {
     /// Kills the handle without handing anything back: the whole context ends.
     pub fn kill(&self) {
         self.close();
-        self.magic.set(0);
+        self.close_held(self.context());
+        self.magic.store(0, Relaxed);
     }
 
     /// Frees everything and starts again.
     pub fn reset(&self) {
         let context = self.context();
         self.wipe_held(context);
+        self.close_held(context);
         let _ = self.hand_back(context);
-        let life = {
+        {
+            // Another thread that looks for a life reads ours under the same lock.
             let _lock = context.lock();
-            context.new_life(|mark| {
-                for slot in 0..context.slots_used.load(Relaxed) {
-                    if let Some(client) = Client::in_slot(context, slot) {
-                        mark(client.owner.get() >> 8);
-                    }
-                }
-            })
-        };
-        self.begin(context, life << 8);
+            self.owner.set(fresh_life(context) << 8);
+        }
+        self.begin(context);
         self.seal();
     }
 
@@ -346,6 +335,39 @@ impl Client {
                 let record = context.map.record(block as usize);
                 let blocks = if record.owner.load(Relaxed) & 0xff == kind::HEAD { record.run.load(Relaxed) } else { 1 };
                 context.map.wipe((block as usize) << shift, (blocks as usize) << shift);
+                block = record.next.load(Relaxed);
+            }
+        }
+    }
+
+    /// Tells a memory tool that all allocations end.
+    #[inline]
+    fn close_held(&self, context: &Context) {
+        if context.map.tools.watch() {
+            self.close_watched(context);
+        }
+    }
+
+    #[cold]
+    fn close_watched(&self, context: &Context) {
+        let map = &context.map;
+        let shape = &map.shape;
+        for list in &self.lists {
+            let mut block = list.get();
+            while block != NONE {
+                let record = map.record(block as usize);
+                let head = record.owner.load(Relaxed) & 0xff == kind::HEAD;
+                let blocks = if head { record.run.load(Relaxed) as usize } else { 1 };
+                let start = (block as usize) << shape.block_shift;
+                let first = start >> shape.granule_shift;
+                // A run of blocks has the live bit of its head and no other.
+                let granules = if head { 1 } else { 1 << (shape.block_shift - shape.granule_shift) };
+                if map.tools.counts_allocations() {
+                    for granule in (first..first + granules).filter(|&granule| map.is_live(granule)) {
+                        map.tools.end(map.address_of(granule << shape.granule_shift), 0);
+                    }
+                }
+                map.close(start, blocks << shape.block_shift);
                 block = record.next.load(Relaxed);
             }
         }
@@ -455,10 +477,12 @@ impl Client {
     }
 
     pub fn user_data(&self) -> *mut c_void {
+        let _lock = self.lock_shared(self.context());
         self.user_data.get()
     }
 
     pub fn set_user_data(&self, data: *mut c_void) {
+        let _lock = self.lock_shared(self.context());
         self.user_data.set(data);
         self.seal();
     }
@@ -481,6 +505,7 @@ impl Client {
         for (to, from) in kept.iter_mut().zip(name.iter().take(length)) {
             *to = *from;
         }
+        let _lock = self.lock_shared(self.context());
         self.name.set(kept);
         self.seal();
     }
@@ -533,6 +558,17 @@ impl Client {
         }
         (hash ^ (hash >> 32)) as u32 ^ self.counts_hash()
     }
+}
+
+/// A life that no client of the context has. Its lock is held.
+fn fresh_life(context: &Context) -> u32 {
+    context.new_life(|mark| {
+        for slot in 0..context.slots_used.load(Relaxed) {
+            if let Some(client) = Client::in_slot(context, slot) {
+                mark(client.owner.get() >> 8);
+            }
+        }
+    })
 }
 
 /// The visible part of a name.

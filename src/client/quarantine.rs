@@ -100,7 +100,7 @@ impl Client {
         if ring.count() >= Self::ring_capacity(context) {
             return false;
         }
-        context.map.fill(start, usable, guard::FREED);
+        context.map.fill_closed(start, usable, guard::FREED);
         let granule = start >> context.map.shape.granule_shift;
         let entry = self.ring_entry(context, ring.count());
         context.map.cache(entry).set(granule as u32);

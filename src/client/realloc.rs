@@ -117,6 +117,7 @@ impl Client {
     fn dress(&self, context: &Context, start: usize, usable: usize, old_size: usize, size: usize) {
         let map = &context.map;
         let new_size = if context.has(flags::GUARD) { size } else { usable };
+        map.tools.resize(map.address_of(start), old_size, new_size);
         if context.has(flags::ZERO) && new_size > old_size {
             map.fill(start + old_size, new_size - old_size, 0);
         }

@@ -4,10 +4,11 @@
 //! there are any. Every unit word of a slab carries its class, so any address in it leads to the class, the class to
 //! the slab's length, and that to its first unit, because runs are aligned to their own length.
 //!
-//! A slab whose last cell comes back goes back to its buddy. The list of a class has the slab that serves next at
+//! A slab whose last cell comes back goes back to its block, unless it is the only one of its class with free cells. The list of a class has the slab that serves next at
 //! its front: one that just got a free cell; a new one only when there is no other.
 //!
-//! Invariants: a slab is in its class's list if and only if it has a free cell; no slab in a list is wholly free.
+//! Invariants: a slab is in its class's list if and only if it has a free cell; at most one slab of a class is wholly
+//! free, with NO_CACHE none.
 //! May know: context, memory, sizes, pages.
 
 use super::pages::Use;
@@ -116,15 +117,41 @@ impl Client {
         if old == 0 {
             self.link_slab(context, class, slab);
         }
-        if new == info.full {
-            self.give_slab(context, class, slab);
-            return true;
-        }
-        false
+        new == info.full && self.give_slab_unless_kept(context, class, slab)
     }
 
-    /// Gives a slab that has nothing in use back to its buddy.
+    /// A slab has nothing in use any more. If it is the only one of its class with free cells it is kept, so that a
+    /// class that lives at a slab's edge does not make and unmake it each time; else, and with NO_CACHE, it goes.
     #[inline(never)]
+    fn give_slab_unless_kept(&self, context: &Context, class: usize, slab: usize) -> bool {
+        let alone = context.map.slab(slab).next.get() == NONE && context.map.slab(slab).prev.get() == NONE;
+        if alone && context.cached_classes > 0 {
+            return false;
+        }
+        self.give_slab(context, class, slab);
+        true
+    }
+
+    /// Gives the slabs back that are kept with nothing in use. True if there were any.
+    pub(super) fn give_kept_slabs(&self, context: &Context) -> bool {
+        let mut any = false;
+        for class in 0..context.sizes.count() {
+            let full = context.sizes.class(class).full;
+            let mut slab = self.slabs.get(class).map_or(NONE, |head| head.get());
+            while slab != NONE {
+                let record = context.map.slab(slab as usize);
+                let next = record.next.get();
+                if record.free.load(Relaxed) == full {
+                    self.give_slab(context, class, slab as usize);
+                    any = true;
+                }
+                slab = next;
+            }
+        }
+        any
+    }
+
+    /// Gives a slab that has nothing in use back to its block.
     fn give_slab(&self, context: &Context, class: usize, slab: usize) {
         self.unlink_slab(context, class, slab);
         context.map.slab(slab).free.store(0, Relaxed);

@@ -95,7 +95,7 @@ impl Context {
         let watermark = self.watermark.load(Relaxed);
         let beyond = self.top.load(Relaxed) - watermark;
         let first =
-            self.free_set().find_run(count, watermark, beyond, || crate::steps::count()).ok_or(Status::NoMemory)?;
+            self.free_set().find_run(count, watermark, beyond, crate::steps::count).ok_or(Status::NoMemory)?;
         self.take_range(first, count, claim);
         Ok(first)
     }
@@ -134,6 +134,9 @@ impl Context {
     /// Moves the watermark over a block that was never used: from here on its records are believed. Of memory that the
     /// library mapped itself they are zero already.
     fn open_block(&self, block: usize) {
+        let top = self.top.load(Relaxed);
+        let closed = self.map.closed_end(block, top);
+        self.map.close(closed, self.map.closed_end(block + 1, top) - closed);
         if !self.mapped {
             self.map.clear_block_words(block);
         }
@@ -281,6 +284,7 @@ impl Context {
             free.clear(block);
             self.watermark.store(block, Relaxed);
         }
+        self.map.open(block << self.map.shape.block_shift, self.map.shape.block_size());
         self.top.store(block, Relaxed);
         self.free_blocks.store(self.free_blocks.load(Relaxed) - 1, Relaxed);
         true
@@ -288,6 +292,7 @@ impl Context {
 
     /// The longest run of free blocks, those counted in for which `also` says yes, none above `most`.
     pub fn longest_run(&self, most: usize, also: impl Fn(usize) -> bool) -> usize {
+        let _lock = self.lock();
         let watermark = self.watermark.load(Relaxed);
         let free = self.free_set();
         let (mut best, mut run) = (0, 0);

@@ -44,7 +44,7 @@ pub struct Context {
     pub flags: u32,
     /// Most cached classes; 0 without caches.
     pub cached_classes: u32,
-    /// No flag asks for more at alloc and free than to find a cell, and there are caches to find it in.
+    /// No flag and no memory tool asks for more at alloc and free than to find a cell, and there are caches to find it in.
     pub simple: bool,
     /// The library mapped the memory itself.
     mapped: bool,
@@ -152,6 +152,7 @@ impl Context {
         let sizes = Sizes::new(shape.alignment, shape.block_shift, packed);
         let blocks = map.blocks;
         let caches = accepted & (flags::NO_CACHE | flags::QUARANTINE) == 0 && shape.cache_entries > 0;
+        let watched = map.tools.watch();
         let cached = if !caches {
             0
         } else if packed {
@@ -167,7 +168,9 @@ impl Context {
             sizes,
             flags: accepted,
             cached_classes: cached as u32,
-            simple: cached > 0 && accepted & (flags::ZERO | flags::WIPE | flags::GUARD | flags::QUARANTINE) == 0,
+            simple: cached > 0
+                && !watched
+                && accepted & (flags::ZERO | flags::WIPE | flags::GUARD | flags::QUARANTINE) == 0,
             mapped,
             lock: Lock::new(),
             watermark: AtomicUsize::new(0),
@@ -200,6 +203,7 @@ impl Context {
         }
         self.map.cache(0).set(MARK);
         self.map.cache(1).set(MARK | FULL_BIT);
+        self.map.close(0, self.map.closed_end(0, self.map.blocks));
         self.checksum.set(self.fixed_checksum());
         self.handler_checksum.set(self.error_handler_checksum());
         self.magic.store(self.expected_magic(), Relaxed);
@@ -233,6 +237,7 @@ impl Context {
     /// Nobody uses the context, its clients or their memory any more.
     pub unsafe fn destroy(&self) {
         self.magic.store(0, Relaxed);
+        self.map.open(0, self.map.closed_end(self.watermark(), self.usable_blocks()));
         if self.mapped {
             // SAFETY: mapped at creation; the caller promises that nobody uses it.
             unsafe { sys::unmap(self.map.memory(), self.map.size()) };

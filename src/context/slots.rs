@@ -21,6 +21,9 @@ pub const LIVES: u32 = 1 << 24;
 /// How many lives are looked at together when numbers have run round.
 const WINDOW: usize = 1024;
 
+/// Calls back with every life that a client has.
+type Carried<'a> = dyn Fn(&mut dyn FnMut(u32)) + 'a;
+
 impl Context {
     /// A slot for a client that does not exist yet: from `reuse`, which knows how free slots are linked, or a new one.
     /// The lock is held.
@@ -49,7 +52,7 @@ impl Context {
 
     /// Finds the next lives that are free: from `next_life` up to `life_limit`.
     #[cold]
-    fn find_lives(&self, carried: &dyn Fn(&mut dyn FnMut(u32))) {
+    fn find_lives(&self, carried: &Carried<'_>) {
         if self.next_life.get() >= LIVES {
             self.next_life.set(1);
             self.forget_old_lives();

@@ -2,7 +2,6 @@
 //! May know: everything.
 
 use super::Rng;
-use super::model::c;
 use crate::client::Client;
 use crate::context::Context;
 use crate::context::slots::LIVES;

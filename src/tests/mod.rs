@@ -2,16 +2,22 @@
 //! the validator against flipped bits, costs by counted steps.
 //! May know: everything. Compiled for `cargo test` only.
 
+/// A call of the C interface, made as a correct C program makes it.
+macro_rules! c {
+    ($call:expr) => {{
+        // SAFETY: handles come from the library, pointers are its own, NULL, or only compared; buffers are large enough.
+        unsafe { $call }
+    }};
+}
+
 mod attack;
 mod bitmap;
 mod buddy;
 mod corners;
 mod flat;
 mod layout;
-#[macro_use]
 mod model;
 mod region;
-mod scratch;
 mod sizes;
 mod worst;
 

@@ -4,7 +4,7 @@
 use super::Rng;
 
 /// Bytes on either side that the library may not touch.
-const MARGIN: usize = 8192;
+const MARGIN: usize = if cfg!(miri) { 256 } else { 8192 };
 
 /// What the memory holds before the context is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    /// `size` bytes at an address that is `odd` modulo 8192.
+    /// `size` bytes at an address that is `odd` modulo the margin.
     pub(crate) fn new(size: usize, odd: usize, content: Content, rng: &mut Rng) -> Region {
         let total = size + 3 * MARGIN;
         let whole = Box::into_raw(vec![0u8; total].into_boxed_slice()).cast::<u8>();

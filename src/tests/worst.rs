@@ -4,7 +4,6 @@
 //! set of free blocks read. Everything else in a call is straight-line code.
 //! May know: the C interface, steps.
 
-use super::model::c;
 use super::{Rng, operations};
 use crate::ffi::*;
 use crate::steps;

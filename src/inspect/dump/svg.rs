@@ -270,7 +270,7 @@ struct Painter<'a, 'b> {
 impl Painter<'_, '_> {
     fn cell(&mut self, cell: &Cell<'_>) {
         let height = self.map.height;
-        let all = ((cell.bytes * CELL) >> self.map.shift).min(CELL).max(1);
+        let all = CELL.min((cell.bytes * CELL) >> self.map.shift).max(1);
         let start = (self.map.first_row * COLUMNS + cell.number) * CELL;
         let mut from = start;
         let mut edges = Edges::new(cell, all);

@@ -95,7 +95,7 @@ impl Model {
         if !self.owns_block_of(client, address) {
             return Answer::Exactly(NOT_OWNED, None);
         }
-        let misaligned = address % c!(vmma_get_alignment(self.context)) != 0;
+        let misaligned = !address.is_multiple_of(c!(vmma_get_alignment(self.context)));
         if let Some((start, live)) = self.before(address).filter(|(_, live)| live.client == client) {
             if start == address {
                 return Answer::Exactly(OK, Some(start));
@@ -201,8 +201,8 @@ impl Model {
         let context =
             c!(vmma_create_context(memory.cast(), setting.size, setting.alignment, setting.block_size, setting.flags));
         assert!(!context.is_null(), "a context of {} bytes", setting.size);
-        let told = Box::<Told>::default();
-        let user = (&raw const *told).cast_mut().cast::<c_void>();
+        let told = Rc::<Told>::default();
+        let user = Rc::as_ptr(&told).cast_mut().cast::<c_void>();
         assert_eq!(c!(vmma_set_error_handler(context, Some(note_error), user)), OK);
         let mut model = Model {
             rng,

@@ -1,7 +1,6 @@
 //! Which context is tested: flags, alignment, block size, memory.
 //! May know: the C interface.
 
-use super::c;
 use crate::ffi::*;
 use crate::tests::Rng;
 use crate::tests::region::Content;
@@ -35,7 +34,7 @@ impl Setting {
             flags,
             alignment,
             block_size,
-            size: wanted.min(4 << 20).max(8 << 10).max(least) + rng.below(100),
+            size: wanted.clamp(8 << 10, 4 << 20).max(least) + rng.below(100),
             mapped: rng.chance(3),
             odd: if rng.chance(2) { rng.below(8192) } else { rng.below(128) * 64 },
             content: if rng.chance(3) { Content::Zero } else { Content::Garbage },
