@@ -94,8 +94,7 @@ impl Context {
         }
         let watermark = self.watermark.load(Relaxed);
         let beyond = self.top.load(Relaxed) - watermark;
-        let first =
-            self.free_set().find_run(count, watermark, beyond, crate::steps::count).ok_or(Status::NoMemory)?;
+        let first = self.free_set().find_run(count, watermark, beyond, crate::steps::count).ok_or(Status::NoMemory)?;
         self.take_range(first, count, claim);
         Ok(first)
     }

@@ -116,6 +116,8 @@ impl Context {
         if mapped {
             // Parameters are judged before the system is asked for memory: a page is a good enough address for that.
             match plan(1 << 16) {
+                // A size that no address could have is too large, not wrong: the block would begin wherever it fits.
+                Err(Error::Invalid) if (1usize << 16).checked_add(size).is_none() => return Err(Error::TooSmall),
                 Err(Error::TooSmall) if size > 0 => {}
                 Err(error) => return Err(error),
                 Ok(_) => {}

@@ -25,6 +25,9 @@ const USUAL: [u32; 12] = [
     VMMA_FLAG_THREADS | VMMA_FLAG_RELEASE | VMMA_FLAG_WIPE,
 ];
 
+/// Half as much again as 32 bits of 16-byte granules can number with a bit to spare.
+const HUGE: usize = 40 << 30;
+
 impl Model<'_> {
     /// In the first free place; that of the context at work only looks free.
     pub fn create_context_somewhere(&mut self, ctx: &Ctx) {
@@ -44,15 +47,22 @@ impl Model<'_> {
         if self.trace.is_some() {
             flags &= !VMMA_FLAG_QUARANTINE;
         }
-        let alignment = bytes.pick(&[0, 16, 16, 8, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096, 4, 24, 8192]);
-        let block = bytes.pick(&[0, 1 << 10, 1 << 10, 2048, 4096, 4096, 1 << 13, 1 << 14, 1 << 15, 1 << 16, 1 << 17, 512, 3000, 1 << 30]);
+        let mut alignment = bytes.pick(&[0, 16, 16, 8, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096, 4, 24, 8192]);
+        let mut block = bytes.pick(&[0, 1 << 10, 1 << 10, 2048, 4096, 4096, 1 << 13, 1 << 14, 1 << 15, 1 << 16, 1 << 17, 512, 3000, 1 << 30]);
         let usable = bytes.u16() as usize * 8;
+        // More than cell numbers of 32 bits can count, in flags that do not touch all of what is handed out.
+        let huge = kind == 0x8c && self.trace.is_none();
+        if huge {
+            flags &= 0x3 | VMMA_FLAG_PACKED | VMMA_FLAG_NO_CACHE | VMMA_FLAG_RELEASE;
+            (alignment, block) = (16, 1 << 20);
+        }
         let valid = matches!(alignment, 0 | 8..=4096) && alignment != 24
             && (block == 0 || (block >= 1024 && block != 3000 && block >= 16 * alignment.max(16) && (alignment != 0 || block >= 256)));
         // SAFETY: arithmetic only.
         let required = unsafe { vmma_get_required_size(usable, alignment, block, flags) };
         assert_eq!(required != 0, valid, "required size for {usable}, {alignment}, {block}, {flags:#x}: {required}");
         let size = match kind & 3 {
+            _ if huge => HUGE,
             0 | 1 => required + bytes.u8() as usize,
             2 => bytes.u16() as usize * 16,
             _ => required.saturating_sub(1 + bytes.u16() as usize),
@@ -61,7 +71,7 @@ impl Model<'_> {
         if !mapped && size > ROOM {
             return;
         }
-        if size > 1 << 26 {
+        if size > 1 << 26 && !huge {
             return;
         }
         let offset = bytes.u16() as usize % 8192;
@@ -78,7 +88,7 @@ impl Model<'_> {
         set_errno(saved);
         if handle.is_null() {
             assert_eq!(errno(), if valid { libc::ENOMEM } else { libc::EINVAL });
-            assert!(!valid || size < required, "{size} is enough: {required} are required");
+            assert!(!valid || size < required || huge, "{size} is enough: {required} are required");
             return;
         }
         assert!(valid && errno() == 79);

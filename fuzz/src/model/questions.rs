@@ -204,9 +204,13 @@ impl Model<'_> {
     pub fn dump(&mut self, ctx: &mut Ctx) {
         let format = self.bytes.below(3) as c_int;
         let stop = if self.bytes.below(4) == 0 { self.bytes.u16() as usize } else { usize::MAX };
-        let mut dump = Dump { text: Vec::new(), stop };
+        let client = if self.bytes.flag() { ctx.clients[0].handle } else { ptr::null_mut() };
+        let mut dump = Dump { text: Vec::new(), stop, context: ctx.handle, client };
         // SAFETY: a live handle; the writer's user data is the Dump.
         let result = unsafe { vmma_dump(ctx.handle, format, Some(write), (&raw mut dump).cast()) };
+        if !client.is_null() {
+            ctx.clients[0].last = Some(BUSY);
+        }
         if dump.text.len() > stop {
             assert_eq!(result, 9);
             return;
@@ -270,11 +274,23 @@ unsafe extern "C" fn visit_client(client: Client, user: *mut c_void) -> c_int {
 struct Dump {
     text: Vec<u8>,
     stop: usize,
+    context: Context,
+    /// Whom the writer tries to change, if not NULL.
+    client: Client,
 }
 
 unsafe extern "C" fn write(text: *const c_char, length: usize, user: *mut c_void) -> c_int {
     // SAFETY: `user` is the Dump of the caller; the library gives `length` bytes.
     let (dump, text) = unsafe { (&mut *user.cast::<Dump>(), std::slice::from_raw_parts(text.cast::<u8>(), length)) };
+    if dump.text.is_empty() && !dump.client.is_null() {
+        // SAFETY: live handles; what may not be done must be refused.
+        unsafe {
+            refuses_changes(dump.client, ptr::null_mut());
+            assert_eq!(vmma_trim_context(dump.context), BUSY);
+            assert_eq!(vmma_delete_context(dump.context), BUSY);
+            assert!(vmma_create_client(dump.context).is_null() && errno() == libc::EBUSY);
+        }
+    }
     dump.text.extend_from_slice(text);
     if dump.text.len() > dump.stop { 9 } else { 0 }
 }
