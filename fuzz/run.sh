@@ -43,7 +43,7 @@ for entry in "${targets[@]}"; do
     [ "$share" -gt 0 ] || share=1
     mkdir -p "$target/corpus/$name" "corpus/$name"
     log=$target/$name.log
-    if "$target/guided/$host/release/$name" -max_total_time="$share" -max_len=1500 -len_control=0 -timeout=60 \
+    if "$target/guided/$host/release/$name" -max_total_time="$share" -max_len=1500 -len_control=0 -timeout=60 -rss_limit_mb=6000 \
         -print_final_stats=1 -artifact_prefix="artifacts/$name-" "$target/corpus/$name" "corpus/$name" >"$log" 2>&1; then
         :
     else

@@ -30,6 +30,12 @@ step_test_release() {
     $CARGO test --profile release-test --lib --tests
 }
 
+# The lock, in every order that the memory model allows.
+step_loom() {
+    $CARGO fetch --quiet --manifest-path tests/loom/Cargo.toml >/dev/null 2>&1 || skip "loom is not to be had"
+    $CARGO test --release --manifest-path tests/loom/Cargo.toml --target-dir "$TARGET/loom"
+}
+
 step_doc() {
     RUSTDOCFLAGS="-D warnings" $CARGO doc --quiet --no-deps --lib
 }

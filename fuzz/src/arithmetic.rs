@@ -152,8 +152,14 @@ fn judge_layout(bytes: &mut Bytes<'_>) {
     // One block more would not fit, or could not be numbered.
     let more = Tables::new(&layout.shape, header, layout.blocks + 1);
     let units = (layout.blocks + 1).checked_mul(layout.shape.units_per_block());
-    let fits = more.is_some_and(|more| more.end <= top - layout.origin && top - layout.origin - more.end >= (layout.blocks + 1) * size_of_block);
-    assert!(!fits || units.is_none_or(|units| units > layout::MAX_UNITS), "{} blocks, but one more fits", layout.blocks);
+    let fits = more.is_some_and(|more| {
+        more.end <= top - layout.origin && top - layout.origin - more.end >= (layout.blocks + 1) * size_of_block
+    });
+    assert!(
+        !fits || units.is_none_or(|units| units > layout::MAX_UNITS),
+        "{} blocks, but one more fits",
+        layout.blocks
+    );
     if block == 0 && layout.blocks < 16 {
         assert_eq!(size_of_block, 1024.max(16 * layout.shape.alignment), "smaller blocks would have made 16");
     }
@@ -191,7 +197,8 @@ fn judge_required(bytes: &mut Bytes<'_>) {
     };
     assert!(valid && required > usable);
     let gives = |memory: usize, size: usize| {
-        Layout::new(memory, size, alignment, block, extras, header).map_or(0, |layout| layout.blocks * layout.shape.block_size())
+        Layout::new(memory, size, alignment, block, extras, header)
+            .map_or(0, |layout| layout.blocks * layout.shape.block_size())
     };
     for _ in 0..4 {
         let memory = (bytes.u32() as usize) << 3 | bytes.u8() as usize;

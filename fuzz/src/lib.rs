@@ -42,8 +42,11 @@ mod context {
     }
 }
 
-/// All targets by name.
-pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+/// A target: its name and what it does with an input.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: [Target; 5] = [
     ("context", model::context),
     ("hostile", model::hostile),
     ("sizes", arithmetic::sizes),

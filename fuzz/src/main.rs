@@ -109,7 +109,12 @@ fn random(seconds: &str, directory: &Path, seed: u64) -> ExitCode {
         let share = seconds / TARGETS.len() as f64;
         let Ok(program) = std::env::current_exe() else { return ExitCode::FAILURE };
         let mut command = Command::new(program);
-        command.arg("random-child").arg(target).arg(share.to_string()).arg(directory).arg((seed + number as u64).to_string());
+        command
+            .arg("random-child")
+            .arg(target)
+            .arg(share.to_string())
+            .arg(directory)
+            .arg((seed + number as u64).to_string());
         if !command.status().is_ok_and(|status| status.success()) {
             findings += 1;
             println!("FINDING: {target}: {}", keep(&current(directory, target)).display());

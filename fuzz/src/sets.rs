@@ -40,7 +40,11 @@ pub fn bitmap(data: &[u8]) {
             3 => {
                 let (from, count, value) = (bytes.below(bits), bytes.below(200), bytes.flag());
                 for bit in from..(from + count).min(bits) {
-                    if value { set.set(bit) } else { set.clear(bit) }
+                    if value {
+                        set.set(bit)
+                    } else {
+                        set.clear(bit)
+                    }
                     model[bit] = value;
                 }
             }
@@ -53,7 +57,8 @@ pub fn bitmap(data: &[u8]) {
                 assert_eq!(set.get(bit), model.get(bit).copied().unwrap_or(false));
             }
             6 => {
-                let (count, end, beyond) = (bytes.below(200) + 1, bytes.below(bits) + 1, bytes.below(3) * bytes.below(99));
+                let (count, end, beyond) =
+                    (bytes.below(200) + 1, bytes.below(bits) + 1, bytes.below(3) * bytes.below(99));
                 let mut steps = 0;
                 let found = set.find_run(count, end, beyond, || steps += 1);
                 assert_eq!(found, run(&model, count, end, beyond), "run of {count} below {end} and {beyond} of {bits}");
@@ -84,8 +89,8 @@ pub fn bitmap(data: &[u8]) {
 /// The first place where `count` bits are set; those from `end` to `end + beyond` are.
 fn run(model: &[bool], count: usize, end: usize, beyond: usize) -> Option<usize> {
     let mut have = 0;
-    for bit in 0..end + beyond {
-        let is_set = if bit < end { model[bit] } else { true };
+    let bits = model[..end].iter().copied().chain(std::iter::repeat_n(true, beyond));
+    for (bit, is_set) in bits.enumerate() {
         have = if is_set { have + 1 } else { 0 };
         if have == count {
             return Some(bit + 1 - count);
@@ -209,7 +214,8 @@ fn flat(bytes: &mut Bytes<'_>) {
                 let (count, order) = (to - from, bytes.below(units.trailing_zeros() as usize + 1));
                 let align = 1usize << order;
                 let fitting = holes(&free).into_iter().filter(|hole| hole.0.next_multiple_of(align) + count <= hole.1);
-                let expected = fitting.min_by_key(|hole| (hole.1 - hole.0, hole.0)).map(|hole| hole.0.next_multiple_of(align));
+                let expected =
+                    fitting.min_by_key(|hole| (hole.1 - hole.0, hole.0)).map(|hole| hole.0.next_multiple_of(align));
                 assert_eq!(flat.alloc(count, order as u32), expected, "{count} units at a multiple of {align}");
                 if let Some(start) = expected {
                     free[start..start + count].fill(false);

@@ -4,6 +4,7 @@
 use crate::client::Client;
 use crate::client::limits::for_all;
 use crate::context::Context;
+use crate::flags;
 use crate::memory::{NONE, kind};
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -59,11 +60,16 @@ fn blocks(context: &Context) -> bool {
 /// Every slot is a living client or in the list of free slots; guarantees add up.
 fn slots(context: &Context) -> bool {
     let used = context.slots_used.load(Relaxed);
+    // A shared client may be at work: what it holds and is promised then changes under its own lock, which is not to be
+    // taken inside the context's. So nothing is summed up there.
+    let shared = context.has(flags::SHARED_CLIENTS);
     let (mut clients, mut aside) = (0, 0usize);
     for_all(context, |client| {
         clients += 1;
-        let claim = client.claim(context);
-        aside = aside.saturating_add(claim.guarantee.saturating_sub(claim.held));
+        if !shared {
+            let claim = client.claim(context);
+            aside = aside.saturating_add(claim.guarantee.saturating_sub(claim.held));
+        }
     });
     let mut free = 0;
     let mut slot = context.free_slot.get();
@@ -76,8 +82,8 @@ fn slots(context: &Context) -> bool {
     }
     clients == context.client_count.load(Relaxed)
         && free as usize + clients == used as usize
-        && aside == context.set_aside.load(Relaxed)
-        && aside <= context.free_blocks.load(Relaxed)
+        && (shared || aside == context.set_aside.load(Relaxed))
+        && context.set_aside.load(Relaxed) <= context.free_blocks.load(Relaxed)
 }
 
 /// No life at or behind the next one is in use before the limit.

@@ -81,7 +81,7 @@ fn memory(context: &Context, client: &Client) -> Option<Fault> {
 
 /// Checks a client and tells the host what was found.
 pub fn client_and_tell(client_: &Client) -> Option<Status> {
-    if !client_.checksum_matches() {
+    if !client_.locked_checksum_matches() {
         // Which context it belongs to is not certain any more: there is nobody to tell.
         client_.set_last_status(Status::Corrupt);
         return Some(Status::Corrupt);
@@ -118,7 +118,7 @@ pub fn context_and_tell(context_: &Context) -> Option<Status> {
     }
     let mut status = None;
     for_all(context_, |each| {
-        if status.is_none() && !each.checksum_matches() {
+        if status.is_none() && !each.locked_checksum_matches() {
             tell(context_, each, &CORRUPT);
             status = Some(Status::Corrupt);
         }

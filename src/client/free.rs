@@ -199,7 +199,7 @@ impl Client {
     #[cold]
     pub(crate) fn misuse(&self, context: &Context, status: Status, address: usize, about: Option<(Found, usize)>) {
         self.set_last_status(status);
-        let name = self.name_bytes();
+        let name = self.name_bytes(context);
         let (allocation, size) = match about {
             Some((found, size)) => (context.map.address_of(found.start).addr(), size),
             None => (0, 0),
@@ -229,7 +229,7 @@ impl Client {
         let mut any = false;
         loop {
             let mut findings = Findings::default();
-            {
+            let empty = {
                 let _lock = self.lock_shared(context);
                 for _ in 0..EVICTIONS {
                     if self.quarantine.count() > 0 {
@@ -237,9 +237,10 @@ impl Client {
                         findings.add(self.quarantine_evict(context));
                     }
                 }
-            }
+                self.quarantine.count() == 0
+            };
             self.tell(context, &findings);
-            if self.quarantine.count() == 0 {
+            if empty {
                 return any;
             }
         }

@@ -104,6 +104,8 @@ pub struct Client {
     /// How many blocks were held when a cache last found no room to grow.
     pub(crate) no_pieces_at: Cell<u32>,
     last_status: AtomicI32,
+    /// Not 0 with SHARED_CLIENTS: for the check, which must lock the client before it can trust it to know its context.
+    shared: Cell<u32>,
     pub(crate) limit: Cell<usize>,
     pub(crate) guarantee: Cell<usize>,
     pub(crate) failed_count: Cell<usize>,
@@ -205,6 +207,7 @@ impl Client {
         self.units.set(context.map.unit_table());
         self.lives.set(context.map.live_table());
         self.slot.set(slot);
+        self.shared.set((context.flags & flags::SHARED_CLIENTS != 0) as u32);
         self.limit.set(0);
         self.guarantee.set(0);
         self.handler.set(None);
@@ -449,18 +452,22 @@ impl Client {
     // ---- small things ----
 
     pub fn held_size(&self) -> usize {
+        let _lock = self.lock_shared(self.context());
         (self.held.get() as usize) << self.context().map.shape.block_shift
     }
 
     pub fn peak_held_size(&self) -> usize {
+        let _lock = self.lock_shared(self.context());
         (self.peak.get() as usize) << self.context().map.shape.block_shift
     }
 
     pub fn limit(&self) -> usize {
+        let _lock = self.lock_shared(self.context());
         self.limit.get()
     }
 
     pub fn guarantee(&self) -> usize {
+        let _lock = self.lock_shared(self.context());
         self.guarantee.get()
     }
 
@@ -515,7 +522,9 @@ impl Client {
         self.name.as_ptr().cast()
     }
 
-    pub fn name_bytes(&self) -> [u8; NAME_SIZE] {
+    pub fn name_bytes(&self, context: &Context) -> [u8; NAME_SIZE] {
+        // The context is the caller's: of a damaged client the own pointer to it is not to be trusted.
+        let _lock = self.lock_shared(context);
         self.name.get()
     }
 
@@ -526,6 +535,12 @@ impl Client {
 
     pub fn checksum_matches(&self) -> bool {
         self.checksum.get() == self.expected_checksum()
+    }
+
+    /// The same while no other thread may be about to change both.
+    pub fn locked_checksum_matches(&self) -> bool {
+        let _lock = self.lock.when(self.shared.get() != 0);
+        self.checksum_matches()
     }
 
     /// Changes the peak or a count of failures, and the checksum with it, at the cost of a few multiplications.
@@ -551,7 +566,7 @@ impl Client {
         hash = mix(hash, self.base.get().addr() as u64);
         hash = mix(hash, self.units.get().addr() as u64);
         hash = mix(hash, self.lives.get().addr() as u64);
-        hash = mix(hash, self.fast_owner.get() as u64);
+        hash = mix(hash, self.fast_owner.get() as u64 ^ (self.shared.get() as u64) << 32);
         hash = mix(hash, (self.owner.get() as u64) << 32 | self.slot.get() as u64);
         for chunk in self.name.get().chunks(8) {
             hash = mix(hash, chunk.iter().fold(0, |word, &byte| word << 8 | byte as u64));

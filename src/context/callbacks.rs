@@ -78,6 +78,7 @@ impl Context {
 
     /// Has nobody but us written the beginning of the list? The lock is held, or no other thread is in a call.
     pub fn callbacks_match(&self) -> bool {
+        let _lock = self.lock();
         self.callbacks.load(Relaxed).addr() == !self.callbacks_mirror.load(Relaxed)
     }
 

@@ -119,7 +119,7 @@ impl<'c, M: Threading> Client<'c, M> {
     /// # Ok::<(), vmma::Error>(())
     /// ```
     pub fn name(&self) -> Name {
-        Name(self.core().name_bytes())
+        Name(self.core().name_bytes(self.core().context()))
     }
 
     /// Bounds what it may hold, in bytes, rounded up to whole blocks; 0 is no limit. What it holds already stays.

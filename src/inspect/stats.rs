@@ -63,9 +63,13 @@ impl Client {
     pub fn stats(&self) -> Stats {
         let context = self.context();
         let shape = &context.map.shape;
+        let held = {
+            let _lock = self.lock_shared(context);
+            self.held.get() as usize
+        };
         let mut stats = Stats {
-            held_size: (self.held.get() as usize) << shape.block_shift,
-            overhead_size: SLOT_SIZE + self.held.get() as usize * records_per_block(context),
+            held_size: held << shape.block_shift,
+            overhead_size: SLOT_SIZE + held * records_per_block(context),
             ..Stats::default()
         };
         let _ = self.walk(context, |_, size| {

@@ -10,6 +10,7 @@ use crate::ffi::*;
 use crate::layout::{BLOCK_RECORD_SIZE, CACHE_PIECE, SLAB_RECORD_SIZE, SLOT_SIZE, Shape};
 use crate::memory::{Map, kind};
 use crate::sizes::{Class, MAX_CLASSES};
+use crate::tools::Tools;
 use core::ffi::c_void;
 use core::mem::offset_of;
 use core::sync::atomic::Ordering::Relaxed;
@@ -89,6 +90,8 @@ impl Target {
         let fixed = offset_of!(Context, cached_classes) + 4;
         let map_at = offset_of!(Context, map) + offset_of!(Map, shape);
         let mut gaps = Vec::new();
+        let tools_at = offset_of!(Context, map) + offset_of!(Map, tools);
+        gaps.push(tools_at + size_of::<Tools>()..offset_of!(Context, map) + size_of::<Map>());
         gaps.push(map_at + offset_of!(Shape, packed) + 1..map_at + size_of::<Shape>());
         let classes_at = core::ptr::from_ref(context.sizes.class(0)).addr() - self.context.addr();
         for class in 0..MAX_CLASSES {
@@ -115,7 +118,7 @@ impl Target {
             let alive = Client::in_slot(context, slot).is_some();
             let table = if alive { "client slots" } else { "free slots" };
             let (start, gap) =
-                (map.slot(slot as usize), offset_of!(Client, no_pieces_at) + 8..offset_of!(Client, limit));
+                (map.slot(slot as usize), offset_of!(Client, no_pieces_at) + 12..offset_of!(Client, limit));
             add(table, start, gap.start, alive);
             add("client slots, gaps", start.wrapping_add(gap.start), gap.len(), false);
             add(table, start.wrapping_add(gap.end), size_of::<Client>() - gap.end, alive);
@@ -279,8 +282,10 @@ fn attack_and_judge(name: &str, flags: u32, block_size: usize, alignment: usize)
     // Where pointers have 32 bits some words are not used, and gaps lie elsewhere: everything is survived, nothing judged.
     let judged = cfg!(target_pointer_width = "64");
     for (table, share) in shares.iter().filter(|(_, share)| judged && share.counts) {
-        assert!(share.bits > 30, "{table} has hardly any bits in this target");
-        assert!(share.found * 1000 >= share.bits * 990, "{table}: {} of {} bits", share.found, share.bits);
+        assert!(share.bits > 30 || rough > 1, "{table} has hardly any bits in this target");
+        // A sample may miss a few more.
+        let enough = if rough > 1 { share.bits * 97 / 100 } else { share.bits * 99 / 100 };
+        assert!(share.found >= enough, "{table}: {} of {} bits", share.found, share.bits);
     }
     assert!(target.region.margins_intact(), "the validator wrote outside of the memory");
     for client in &target.clients {

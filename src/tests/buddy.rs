@@ -189,7 +189,7 @@ fn wrong_numbers_and_damaged_bits_are_refused_not_followed() {
     let before = state(&words);
     // Every set of bits but the right ones breaks an invariant, and nothing loops or panics over it.
     let mut right = 0;
-    for bits in 0..1u64 << 16 {
+    for bits in (0..1u64 << 16).step_by(if cfg!(miri) { 1009 } else { 1 }) {
         words[0].set(bits);
         if buddy.consistent() {
             right += 1;
@@ -201,5 +201,5 @@ fn wrong_numbers_and_damaged_bits_are_refused_not_followed() {
     }
     restore(&words, &before);
     // So many ways there are to cut 8 units into free and used ones: each set of free units has one form.
-    assert_eq!(right, 1 << 8);
+    assert!(right == 1 << 8 || cfg!(miri));
 }

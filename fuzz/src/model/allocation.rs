@@ -1,10 +1,10 @@
 //! Operations that allocate, free and change sizes, and what each result must be.
 //! May know: shadow, host, the C functions.
 
-use super::{Model, log};
 use super::arena::GARBAGE;
 use super::host::*;
 use super::shadow::{Ctx, Piece, peek, spots};
+use super::{Model, log};
 use std::ffi::c_void;
 use std::ptr;
 use vmma::ffi::*;
@@ -94,15 +94,22 @@ impl Model<'_> {
     /// Asks for memory; whatever comes back is judged. The start of the allocation.
     fn request(&mut self, ctx: &mut Ctx, who: usize, how: How, size: usize) -> Option<usize> {
         let old = match how {
-            How::Realloc(start) | How::LuaRealloc(start) => ctx.clients[who].live.get(&start).map(|&piece| (start, piece)),
+            How::Realloc(start) | How::LuaRealloc(start) => {
+                ctx.clients[who].live.get(&start).map(|&piece| (start, piece))
+            }
             _ => None,
         };
         let (wanted, alignment) = match how {
-            How::Calloc(count) => (size.checked_mul(count).unwrap_or(usize::MAX), 1),
+            How::Calloc(count) => (size.saturating_mul(count), 1),
             How::Aligned(alignment) => (size, alignment),
             _ => (size, 1),
         };
         let wanted = wanted.max(1);
+        // Zeroing and copying gigabytes would take the machine's memory, and finds nothing.
+        let touches = !matches!(how, How::Alloc | How::Aligned(_) | How::Lua);
+        if touches && ctx.size >> 31 > 0 && wanted.max(old.map_or(0, |(_, piece)| piece.size)) > 4 << 20 {
+            return None;
+        }
         let must = self.must_succeed(ctx, who, wanted) || old.is_some_and(|(_, piece)| wanted <= piece.size);
         let handler = self.prepare_oom(ctx, who, old.map(|(start, _)| start));
         if let Some((start, piece)) = old {
@@ -233,7 +240,15 @@ impl Model<'_> {
         size
     }
 
-    fn judge_content(&mut self, ctx: &Ctx, start: usize, size: usize, how: How, wanted: usize, old: Option<(usize, Piece)>) {
+    fn judge_content(
+        &mut self,
+        ctx: &Ctx,
+        start: usize,
+        size: usize,
+        how: How,
+        wanted: usize,
+        old: Option<(usize, Piece)>,
+    ) {
         let kept = old.map_or(0, |(_, piece)| piece.size);
         if let Some((old_start, piece)) = old {
             // The content has come along; `seed` and offsets are those of the old place.

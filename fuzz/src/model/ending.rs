@@ -3,13 +3,13 @@
 
 use super::Model;
 use super::host::*;
-use super::shadow::{Ctx, peek, poke};
+use super::shadow::Ctx;
 use std::ptr;
 use vmma::ffi::*;
 
 impl Model<'_> {
     pub fn end(&mut self, mut ctx: Ctx) {
-        // Red zones are repaired: what is left must be freed without a word.
+        // What was overrun goes first: the rest must be freed without a word.
         for client in &mut ctx.clients {
             let ruined: Vec<usize> =
                 client.live.iter().filter(|(_, piece)| piece.overrun.is_some()).map(|(&start, _)| start).collect();
@@ -20,7 +20,6 @@ impl Model<'_> {
             }
             client.last = None;
         }
-        let _ = (peek, poke);
         match ctx.clients.len() % 3 {
             0 => {
                 for who in 0..ctx.clients.len() {
@@ -62,7 +61,7 @@ impl Model<'_> {
             ctx.clients[who].oom.mode.set(u8::MAX);
         }
         let records = ctx.count_records();
-        assert_eq!(records, ctx.records.max(records));
+        assert!(records >= ctx.records, "blocks of client slots have become free");
         // SAFETY: a live handle.
         let free = unsafe { vmma_get_free_blocks(ctx.handle) };
         assert_eq!(free, ctx.total - records, "blocks were lost");

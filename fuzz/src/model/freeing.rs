@@ -1,9 +1,9 @@
 //! Frees, right and wrong: the exact status, what is told, what changes and what does not.
 //! May know: shadow, host, the C functions.
 
-use super::{Model, log};
 use super::host::*;
 use super::shadow::{Ctx, peek, spots};
+use super::{Model, log};
 use std::ffi::c_void;
 use vmma::ffi::*;
 
@@ -29,9 +29,12 @@ impl Model<'_> {
             ctx.clients[who].last = Some(status);
             let mut about = if status == NOT_START || status == OVERRUN { expected.about } else { None };
             if !expected.certain {
-                about = ctx.events.list.borrow().first().and_then(|event| {
-                    (event.allocation != 0).then_some((event.allocation, event.size))
-                });
+                about = ctx
+                    .events
+                    .list
+                    .borrow()
+                    .first()
+                    .and_then(|event| (event.allocation != 0).then_some((event.allocation, event.size)));
                 assert!(about.is_none() || about == expected.about);
             }
             let changed = ctx.clients[who].live.get(&address).and_then(|piece| piece.overrun);
@@ -53,7 +56,9 @@ impl Model<'_> {
         let Some(piece) = ctx.clients[who].live.remove(&address) else { return };
         let quarantined = ctx.has(VMMA_FLAG_QUARANTINE);
         if ctx.has(VMMA_FLAG_WIPE) && !quarantined {
-            spots(piece.size, |offset| assert_eq!(peek(address + offset), 0, "not wiped at {offset} of {}", piece.size));
+            spots(piece.size, |offset| {
+                assert_eq!(peek(address + offset), 0, "not wiped at {offset} of {}", piece.size)
+            });
         }
         let freed = &mut ctx.clients[who].freed;
         if freed.len() > 15 {
@@ -129,7 +134,7 @@ impl Model<'_> {
             1 => start + self.bytes.u32() as usize % size,
             2 => start + size + self.bytes.u8() as usize,
             3 => start - self.bytes.u8() as usize,
-            4 => start + (self.bytes.u32() as usize % size & !(ctx.alignment - 1)),
+            4 => start + ((self.bytes.u32() as usize % size) & !(ctx.alignment - 1)),
             _ => start + ctx.block,
         };
         self.free(ctx, who, address);
@@ -174,7 +179,11 @@ impl Model<'_> {
         // SAFETY: a live handle.
         let status = unsafe { vmma_get_last_status(client) };
         let provoked = ctx.listens && ctx.events.provokes.get();
-        assert!(provoked || expected.statuses.contains(&status), "realloc({address:#x}): {status}, not {:?}", expected.statuses);
+        assert!(
+            provoked || expected.statuses.contains(&status),
+            "realloc({address:#x}): {status}, not {:?}",
+            expected.statuses
+        );
         assert_eq!(ctx.figures(), before, "a refused realloc changed something");
         let events = ctx.events.list.take();
         if ctx.listens {

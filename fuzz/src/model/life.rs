@@ -48,7 +48,22 @@ impl Model<'_> {
             flags &= !VMMA_FLAG_QUARANTINE;
         }
         let mut alignment = bytes.pick(&[0, 16, 16, 8, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096, 4, 24, 8192]);
-        let mut block = bytes.pick(&[0, 1 << 10, 1 << 10, 2048, 4096, 4096, 1 << 13, 1 << 14, 1 << 15, 1 << 16, 1 << 17, 512, 3000, 1 << 30]);
+        let mut block = bytes.pick(&[
+            0,
+            1 << 10,
+            1 << 10,
+            2048,
+            4096,
+            4096,
+            1 << 13,
+            1 << 14,
+            1 << 15,
+            1 << 16,
+            1 << 17,
+            512,
+            3000,
+            1 << 30,
+        ]);
         let usable = bytes.u16() as usize * 8;
         // More than cell numbers of 32 bits can count, in flags that do not touch all of what is handed out.
         let huge = kind == 0x8c && self.trace.is_none();
@@ -56,8 +71,13 @@ impl Model<'_> {
             flags &= 0x3 | VMMA_FLAG_PACKED | VMMA_FLAG_NO_CACHE | VMMA_FLAG_RELEASE;
             (alignment, block) = (16, 1 << 20);
         }
-        let valid = matches!(alignment, 0 | 8..=4096) && alignment != 24
-            && (block == 0 || (block >= 1024 && block != 3000 && block >= 16 * alignment.max(16) && (alignment != 0 || block >= 256)));
+        let valid = matches!(alignment, 0 | 8..=4096)
+            && alignment != 24
+            && (block == 0
+                || (block >= 1024
+                    && block != 3000
+                    && block >= 16 * alignment.max(16)
+                    && (alignment != 0 || block >= 256)));
         // SAFETY: arithmetic only.
         let required = unsafe { vmma_get_required_size(usable, alignment, block, flags) };
         assert_eq!(required != 0, valid, "required size for {usable}, {alignment}, {block}, {flags:#x}: {required}");
@@ -102,7 +122,10 @@ impl Model<'_> {
             assert!(size_of_block.is_power_of_two() && total * size_of_block <= size);
             assert_eq!(vmma_get_free_blocks(handle), total);
             assert_eq!(vmma_get_client_count(handle), 0);
-            assert!(size < required || total * size_of_block >= usable, "required {required} for {usable}, gave {total} blocks");
+            assert!(
+                size < required || total * size_of_block >= usable,
+                "required {required} for {usable}, gave {total} blocks"
+            );
             let events = Box::<Events>::default();
             let user = ptr::from_ref(&*events).cast_mut().cast();
             assert_eq!(vmma_set_error_handler(handle, Some(on_error), user), OK);
@@ -132,7 +155,8 @@ impl Model<'_> {
         assert_eq!(unsafe { vmma_delete_context(ctx.handle) }, OK);
         if let Some(given) = &ctx.given {
             given.check_canaries();
-            let clients: Vec<Client> = ctx.clients.iter().map(|client| client.handle).chain(ctx.dead.iter().copied()).collect();
+            let clients: Vec<Client> =
+                ctx.clients.iter().map(|client| client.handle).chain(ctx.dead.iter().copied()).collect();
             super::misuse::dead_context(ctx.handle);
             clients.iter().for_each(|&client| super::misuse::dead_client(client));
             if ctx.has(VMMA_FLAG_WIPE) {
@@ -156,17 +180,15 @@ impl Model<'_> {
 
     fn create_client_at(&mut self, ctx: &mut Ctx) -> bool {
         // SAFETY: a live handle.
-        let (handle, free) = unsafe {
+        let handle = unsafe {
             set_errno(80);
-            let free = vmma_get_free_blocks(ctx.handle);
-            (vmma_create_client(ctx.handle), free)
+            vmma_create_client(ctx.handle)
         };
         self.note_pointer(ctx, handle.addr());
         if handle.is_null() {
             assert_eq!(errno(), libc::ENOMEM);
+            // Free blocks do not help if none lies at the end of the memory, where slots are.
             assert!(ctx.dead.is_empty() && ctx.clients.len() >= 4, "a slot was free");
-            // Slots lie at the end of the memory only: free blocks elsewhere do not help.
-            let _ = free;
             return false;
         }
         assert_eq!(errno(), 80);
@@ -300,7 +322,17 @@ impl Model<'_> {
         ctx.events.list.borrow_mut().clear();
         // SAFETY: a live handle.
         let status = unsafe { vmma_set_guarantee(client.handle, bytes) };
-        assert_eq!(status, if bad { INVALID } else if fits { OK } else { NO_MEMORY }, "guarantee {bytes}");
+        assert_eq!(
+            status,
+            if bad {
+                INVALID
+            } else if fits {
+                OK
+            } else {
+                NO_MEMORY
+            },
+            "guarantee {bytes}"
+        );
         if status == OK {
             ctx.clients[who].guarantee = bytes;
         } else if status == NO_MEMORY {
@@ -337,7 +369,8 @@ impl Model<'_> {
         ctx.events.provokes.set(what & 4 != 0);
         let user = ptr::from_ref(&*ctx.events).cast_mut().cast();
         // SAFETY: a live handle; the Events live as long as the context.
-        let status = unsafe { vmma_set_error_handler(ctx.handle, if ctx.listens { Some(on_error) } else { None }, user) };
+        let status =
+            unsafe { vmma_set_error_handler(ctx.handle, if ctx.listens { Some(on_error) } else { None }, user) };
         assert_eq!(status, OK);
     }
 
@@ -364,5 +397,3 @@ impl Model<'_> {
         client.user_data = data;
     }
 }
-
-const _: () = assert!(PLACES == 3);

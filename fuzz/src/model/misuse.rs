@@ -23,16 +23,14 @@ impl Model<'_> {
             return;
         }
         poke(address, peek(address) ^ change);
-        let (other_overrun, scribbled) =
-            (ctx.clients[who].has_overrun(), !ctx.clients[who].scribbles.is_empty());
+        let (other_overrun, scribbled) = (ctx.clients[who].has_overrun(), !ctx.clients[who].scribbles.is_empty());
         ctx.events.list.borrow_mut().clear();
         // SAFETY: a live handle.
         let status = unsafe { vmma_check_client(handle) };
         assert!(status == OVERRUN || (scribbled && status == USE_AFTER_FREE), "vmma_check_client: {status}");
         let events = ctx.events.list.take();
         if ctx.listens && !other_overrun && !scribbled {
-            let event =
-                Event { status: OVERRUN, client: handle.addr(), address, allocation: start, size: piece.size };
+            let event = Event { status: OVERRUN, client: handle.addr(), address, allocation: start, size: piece.size };
             assert_eq!(events, [event]);
         }
         ctx.clients[who].last = None;

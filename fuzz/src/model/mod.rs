@@ -192,8 +192,7 @@ impl<'a> Model<'a> {
         ctx.peak = peak;
         for client in &mut ctx.clients {
             // SAFETY: live handles.
-            let (peak, last) =
-                unsafe { (vmma_get_peak_held_size(client.handle), vmma_get_last_status(client.handle)) };
+            let (peak, last) = unsafe { (vmma_get_peak_held_size(client.handle), vmma_get_last_status(client.handle)) };
             assert!(peak >= client.held() && peak >= client.peak);
             client.peak = peak;
             if let Some(expected) = client.last {

@@ -12,7 +12,8 @@ use vmma::ffi::*;
 impl Model<'_> {
     /// Every question about addresses, asked about some that matter.
     pub fn ask_addresses(&mut self, ctx: &mut Ctx, who: usize) {
-        let mut addresses = vec![self.bytes.u64() as usize, ctx.handle.addr(), ctx.clients[who].handle.addr(), 0, 1, usize::MAX];
+        let mut addresses =
+            vec![self.bytes.u64() as usize, ctx.handle.addr(), ctx.clients[who].handle.addr(), 0, 1, usize::MAX];
         let asked = self.bytes.u16() as usize;
         for client in &ctx.clients {
             let skip = asked.checked_rem(client.live.len()).unwrap_or(0);
@@ -31,7 +32,11 @@ impl Model<'_> {
             unsafe {
                 assert_eq!(vmma_test_address(client, pointer), held.is_some() as i32, "test {address:#x}");
                 let starts = held.filter(|held| held.0 == address);
-                assert_eq!(vmma_get_size(client, pointer), starts.map_or(0, |held| held.1.size), "size at {address:#x}");
+                assert_eq!(
+                    vmma_get_size(client, pointer),
+                    starts.map_or(0, |held| held.1.size),
+                    "size at {address:#x}"
+                );
                 let found = vmma_find_allocation(client, pointer, &raw mut size);
                 assert_eq!(found.addr(), held.map_or(0, |held| held.0), "find {address:#x}");
                 assert_eq!(size, held.map_or(99, |held| held.1.size));
@@ -73,7 +78,8 @@ impl Model<'_> {
             self.note(most);
             assert_eq!(vmma_get_max_alloc(client), most, "asking changed the answer");
             // A client above its limit does not get back what it gives up to serve a request.
-            let above = ctx.clients[who].limit != 0 && vmma_get_held_size(client) / ctx.block > ctx.blocks(ctx.clients[who].limit);
+            let above = ctx.clients[who].limit != 0
+                && vmma_get_held_size(client) / ctx.block > ctx.blocks(ctx.clients[who].limit);
             if most > 0 {
                 let pointer = vmma_alloc(client, most);
                 assert!(!pointer.is_null(), "max_alloc {most} failed: {}", vmma_get_last_status(client));
@@ -178,7 +184,8 @@ impl Model<'_> {
     pub fn walk(&mut self, ctx: &mut Ctx, who: usize) {
         let client = &ctx.clients[who];
         let stop = if self.bytes.flag() { self.bytes.u8() as usize } else { usize::MAX };
-        let mut walk = Walk { client: client.handle, context: ctx.handle, found: Vec::new(), stop, provokes: self.bytes.flag() };
+        let mut walk =
+            Walk { client: client.handle, context: ctx.handle, found: Vec::new(), stop, provokes: self.bytes.flag() };
         // SAFETY: a live handle; the visitor's user data is the Walk.
         let result = unsafe { vmma_walk_allocations(client.handle, Some(visit), (&raw mut walk).cast()) };
         let live: Vec<(usize, usize)> = client.live.iter().map(|(&start, piece)| (start, piece.size)).collect();

@@ -66,7 +66,7 @@ pub fn spots(size: usize, mut visit: impl FnMut(usize)) {
     }
     (0..256).for_each(&mut visit);
     // A run of many gigabytes shall not touch all its pages.
-    (256..size - 256).step_by((size / 1024).max(1021)).for_each(&mut visit);
+    (256..size - 256).step_by((size / 64).max(1021)).for_each(&mut visit);
     (size - 256..size).for_each(visit);
 }
 
@@ -128,7 +128,10 @@ impl Cli {
 
     /// Is an address in a live allocation, or may it be in the memory behind it that belongs to it?
     pub fn near_live(&self, address: usize) -> bool {
-        self.live.range(..=address).next_back().is_some_and(|(&start, piece)| address - start < piece.upper.max(piece.size))
+        self.live
+            .range(..=address)
+            .next_back()
+            .is_some_and(|(&start, piece)| address - start < piece.upper.max(piece.size))
     }
 
     pub fn held(&self) -> usize {
@@ -212,7 +215,8 @@ impl Ctx {
     /// What freeing an address must answer.
     pub fn predict(&self, who: usize, address: usize) -> Expected {
         let client = &self.clients[who];
-        let exactly = |status: i32, about: Option<(usize, usize)>| Expected { statuses: vec![status], about, certain: true };
+        let exactly =
+            |status: i32, about: Option<(usize, usize)>| Expected { statuses: vec![status], about, certain: true };
         if address == 0 {
             return exactly(OK, None);
         }
@@ -235,7 +239,8 @@ impl Ctx {
         if client.has_live_in(number, self.block) {
             return exactly(wrong, None);
         }
-        let others = self.clients.iter().enumerate().any(|(at, other)| at != who && other.has_live_in(number, self.block));
+        let others =
+            self.clients.iter().enumerate().any(|(at, other)| at != who && other.has_live_in(number, self.block));
         if others || client.live_blocks(self.block).len() == client.held() / self.block {
             return exactly(NOT_OWNED, None);
         }

@@ -61,13 +61,15 @@ impl Reader<'_> {
                 let leading = text.len() > 1 && text.starts_with('0') && !text.starts_with("0.");
                 if leading || text.parse::<f64>().is_err() { self.wrong("no number") } else { Ok(()) }
             }
-            _ => match ["true", "false", "null"].iter().find(|word| self.text[self.at..].starts_with(word.as_bytes())) {
-                Some(word) => {
-                    self.at += word.len();
-                    Ok(())
+            _ => {
+                match ["true", "false", "null"].iter().find(|word| self.text[self.at..].starts_with(word.as_bytes())) {
+                    Some(word) => {
+                        self.at += word.len();
+                        Ok(())
+                    }
+                    None => self.wrong("no value"),
                 }
-                None => self.wrong("no value"),
-            },
+            }
         }
     }
 

@@ -84,7 +84,7 @@ impl<'a> Out<'a> {
     /// A client's name, escaped as the format needs it; if it has none, "client" and its slot.
     #[inline(never)]
     fn name(&mut self, client: &Client) {
-        let name = client.name_bytes();
+        let name = client.name_bytes(client.context());
         let name = visible(&name);
         if name.is_empty() && self.format != JSON {
             self.say("client ~", &[client.slot() as usize]);
