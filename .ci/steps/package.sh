@@ -38,7 +38,7 @@ step_house() {
         esac
     done < <(tracked | grep -v '^include/libvmma.h$')
     grep -oE '^src/[^ ]+' .ci/unsafe-files.txt | sort >"$work/may"
-    grep -lE '\bunsafe (\{|fn|impl|extern)' -r src | sort >"$work/does" || true
+    grep -lE '\bunsafe (\{|fn|impl|extern)' -r src | grep -v '^src/tests/' | sort >"$work/does" || true
     while IFS= read -r file; do
         echo "$file: unsafe code, but .ci/unsafe-files.txt does not name it"
         bad=1
