@@ -82,7 +82,7 @@ check-%:
 
 ## make demo         real Lua programs as clients of one context
 demo: lib
-	@$(MAKE) --no-print-directory -C examples demo OUT=$(BUILD)/examples INCLUDE=$(abspath include) LIBDIR=$(OUTLIB)
+	@$(MAKE) --no-print-directory -C examples demo OUT=$(BUILD)/examples INCLUDE=$(abspath include) LIBDIR=$(OUTLIB) MAP=$(CURDIR)/demo-map.svg
 
 ## make bench        the benchmarks; the report goes to docs/performance/
 bench: lib
