@@ -55,8 +55,10 @@ impl Context {
     fn find_lives(&self, carried: &Carried<'_>) {
         if self.next_life.get() >= LIVES {
             self.next_life.set(1);
-            self.forget_old_lives();
         }
+        // Each time, not only when the numbers run round: a client that was passed over then may have ended since,
+        // and left records of a number that nobody carries any more.
+        self.forget_old_lives();
         loop {
             let from = self.next_life.get();
             let mut used = [0u64; WINDOW / 64];

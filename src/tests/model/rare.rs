@@ -198,7 +198,9 @@ impl Model {
         }
         assert_eq!(status, USE_AFTER_FREE);
         assert_eq!(self.told.last.get().map(|told| told.address.addr()), Some(start + at));
+        let before = self.told.count.get();
         assert_eq!(c!(vmma_trim_client(handle)), OK);
+        assert_eq!(self.told.count.get(), before + 1, "told again when it leaves");
         let told = self.told.last.get().expect("told");
         assert_eq!((told.status, told.client, told.address.addr()), (USE_AFTER_FREE, handle, start + at));
         assert_eq!(c!(vmma_check_client(handle)), OK, "it has left the quarantine");
