@@ -140,7 +140,7 @@ impl Model<'_> {
         self.free(ctx, who, address);
     }
 
-    /// What another client or another context owns.
+    /// What another client or another context owns, or a client owned that is gone.
     pub fn free_others(&mut self, ctx: &mut Ctx, who: usize) {
         let mut addresses: Vec<usize> = Vec::new();
         for (at, other) in ctx.clients.iter().enumerate() {
@@ -149,12 +149,19 @@ impl Model<'_> {
                 addresses.extend(other.freed.iter().map(|freed| freed.0));
             }
         }
-        for other in self.contexts.iter().flatten() {
+        let ghosts = self.bytes.flag();
+        if ghosts && !ctx.ghosts.is_empty() {
+            addresses.clear();
+            addresses.extend(&ctx.ghosts);
+        }
+        for other in self.contexts.iter().flatten().filter(|_| !ghosts) {
             addresses.extend(other.clients.iter().flat_map(|client| client.live.keys()));
         }
         if !addresses.is_empty() {
             let address = addresses[self.bytes.below(addresses.len())];
-            self.free(ctx, who, address);
+            if !ctx.clients[who].live.contains_key(&address) || self.bytes.flag() {
+                self.free(ctx, who, address);
+            }
         }
     }
 

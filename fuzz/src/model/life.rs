@@ -141,6 +141,7 @@ impl Model<'_> {
                 peak: 0,
                 clients: Vec::new(),
                 dead: Vec::new(),
+                ghosts: Vec::new(),
                 events,
                 listens: true,
                 dirty: how & 0xc0 == 0xc0,
@@ -221,6 +222,7 @@ impl Model<'_> {
         assert!(ctx.events.list.borrow().is_empty(), "delete checks nothing");
         super::misuse::dead_client(client.handle);
         ctx.dead.push(client.handle);
+        ctx.haunt(client.live.keys().copied());
         Self::expect_wiped(&wiped);
     }
 
@@ -234,11 +236,13 @@ impl Model<'_> {
             assert_eq!(vmma_get_held_size(client.handle) + vmma_get_peak_held_size(client.handle), 0);
         }
         assert!(ctx.events.list.borrow().is_empty(), "reset checks nothing");
+        let starts: Vec<usize> = client.live.keys().copied().collect();
         client.clear();
         client.peak = 0;
         client.failed = 0;
         client.largest_failed = 0;
         client.last = Some(OK);
+        ctx.haunt(starts.into_iter());
         Self::expect_wiped(&wiped);
     }
 

@@ -23,6 +23,7 @@ impl Model<'_> {
             }
             addresses.extend(client.freed.iter().take(3).map(|freed| freed.0));
         }
+        addresses.extend(ctx.ghosts.iter().rev().take(12));
         let client = ctx.clients[who].handle;
         for address in addresses {
             let held = ctx.clients[who].holder(address);

@@ -50,6 +50,8 @@ pub struct Ctx {
     pub peak: usize,
     pub clients: Vec<Cli>,
     pub dead: Vec<Client>,
+    /// What was live when its client was deleted or reset: addresses whose old records may still stand somewhere.
+    pub ghosts: Vec<usize>,
     pub events: Box<Events>,
     pub listens: bool,
     /// Freed memory may hold anything: WIPE can't be judged.
@@ -245,6 +247,13 @@ impl Ctx {
             return exactly(NOT_OWNED, None);
         }
         Expected { statuses: vec![wrong, NOT_OWNED], about: None, certain: true }
+    }
+
+    /// Remembers some of what a client leaves behind.
+    pub fn haunt(&mut self, starts: impl Iterator<Item = usize>) {
+        self.ghosts.extend(starts.take(16));
+        let surplus = self.ghosts.len().saturating_sub(64);
+        self.ghosts.drain(..surplus);
     }
 
     /// Every figure of every client, to see that nothing has changed.
