@@ -2,7 +2,7 @@
 # fuzz/run.sh [SECONDS]: fuzzes all targets in turn for so many seconds in all (60). `make fuzz` calls it.
 #
 # It builds the targets for libFuzzer with the usual compiler (no cargo-fuzz is needed). Where that cannot be done it
-# says so and runs random inputs in their place. ASAN=1 adds AddressSanitizer (a nightly compiler).
+# says so and runs random inputs in their place.
 # New inputs go to target/fuzz/corpus/, findings to fuzz/artifacts/; the corpus in the repository is only read.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -17,16 +17,10 @@ mkdir -p "$target/corpus" artifacts
 targets=(context:5 hostile:2 sizes:1 bitmap:1 buddy:1)
 
 . ./flags.sh
-toolchain=()
-if [ "${ASAN:-0}" = 1 ]; then
-    toolchain=(+nightly)
-    FUZZ_FLAGS="$FUZZ_FLAGS -Zsanitizer=address"
-    target=$target/asan
-fi
 
 build() {
     # Cargo's own warnings are of no use here; what goes wrong is shown.
-    RUSTFLAGS=$(echo $FUZZ_FLAGS) "$cargo" ${toolchain[@]+"${toolchain[@]}"} build --release --quiet --bins \
+    RUSTFLAGS=$(echo $FUZZ_FLAGS) "$cargo" build --release --quiet --bins \
         --target "$host" --target-dir "$target/guided"
 }
 
