@@ -13,6 +13,7 @@
 //! May know: steps. Reads beyond the slice are zero and writes there are dropped: nothing here can panic.
 
 use core::cell::Cell;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const MAX_LEVELS: usize = 7;
 
@@ -27,26 +28,63 @@ pub const fn words_for(bits: usize) -> usize {
     total
 }
 
-#[derive(Clone, Copy)]
-pub struct BitSet<'a> {
-    words: &'a [Cell<u64>],
+/// A word of a set: of its one owner, or one that other threads may read.
+pub trait Word {
+    fn read(&self) -> u64;
+    fn write(&self, value: u64);
+}
+
+impl Word for Cell<u64> {
+    #[inline(always)]
+    fn read(&self) -> u64 {
+        self.get()
+    }
+
+    #[inline(always)]
+    fn write(&self, value: u64) {
+        self.set(value);
+    }
+}
+
+impl Word for AtomicU64 {
+    #[inline(always)]
+    fn read(&self) -> u64 {
+        self.load(Relaxed)
+    }
+
+    #[inline(always)]
+    fn write(&self, value: u64) {
+        self.store(value, Relaxed);
+    }
+}
+
+pub struct BitSet<'a, W: Word = Cell<u64>> {
+    words: &'a [W],
     bits: usize,
 }
 
-impl<'a> BitSet<'a> {
-    pub fn new(words: &'a [Cell<u64>], bits: usize) -> BitSet<'a> {
+impl<W: Word> Clone for BitSet<'_, W> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<W: Word> Copy for BitSet<'_, W> {}
+
+impl<'a, W: Word> BitSet<'a, W> {
+    pub fn new(words: &'a [W], bits: usize) -> BitSet<'a, W> {
         BitSet { words, bits }
     }
 
     #[inline]
     fn word(&self, index: usize) -> u64 {
-        self.words.get(index).map_or(0, Cell::get)
+        self.words.get(index).map_or(0, Word::read)
     }
 
     #[inline]
     fn put(&self, index: usize, value: u64) {
         if let Some(word) = self.words.get(index) {
-            word.set(value);
+            word.write(value);
         }
     }
 
@@ -67,6 +105,16 @@ impl<'a> BitSet<'a> {
             bit /= 64;
             start += level;
             level = level.div_ceil(64);
+        }
+    }
+
+    /// Sets several bits of one word: those in `mask`, of the bits from 64 * index on.
+    pub fn set_word(&self, index: usize, mask: u64) {
+        let old = self.word(index);
+        if mask != 0 && index < self.bits.div_ceil(64) {
+            // The first of them tells the levels above.
+            self.set(index * 64 + mask.trailing_zeros() as usize);
+            self.put(index, old | mask);
         }
     }
 
@@ -122,6 +170,52 @@ impl<'a> BitSet<'a> {
             found = found * 64 + word.trailing_zeros() as usize;
         }
         (found < self.bits).then_some(found)
+    }
+
+    /// The first bit behind `from` that is not set. One step a word.
+    pub fn run_end(&self, from: usize) -> usize {
+        let mut at = from;
+        while at < self.bits {
+            crate::steps::count();
+            let word = !self.word(at / 64) & (!0 << (at % 64));
+            if word != 0 {
+                return ((at & !63) + word.trailing_zeros() as usize).min(self.bits);
+            }
+            at = (at | 63) + 1;
+        }
+        self.bits
+    }
+
+    /// The last set bit at `from` or before it.
+    pub fn prev(&self, from: usize) -> Option<usize> {
+        let mut starts = [0usize; MAX_LEVELS];
+        let (mut start, mut level, mut depth) = (0, self.bits.div_ceil(64), 0);
+        let mut bit = from.min(self.bits.checked_sub(1)?);
+        let mut found = loop {
+            crate::steps::count();
+            let word = self.word(start + bit / 64) & (!0 >> (63 - bit % 64));
+            if word != 0 {
+                break (bit | 63) - word.leading_zeros() as usize;
+            }
+            bit = (bit / 64).checked_sub(1)?;
+            if let Some(slot) = starts.get_mut(depth) {
+                *slot = start;
+            }
+            depth += 1;
+            start += level;
+            level = level.div_ceil(64);
+        };
+        while depth > 0 {
+            crate::steps::count();
+            depth -= 1;
+            start = starts.get(depth).copied().unwrap_or(0);
+            let word = self.word(start + found);
+            if word == 0 {
+                return None; // the levels contradict each other: damaged records
+            }
+            found = found * 64 + 63 - word.leading_zeros() as usize;
+        }
+        Some(found)
     }
 
     /// The first place where `count` set bits are neighbours, below `end`; bits from `end` to `end + beyond`

@@ -612,9 +612,13 @@ pub unsafe extern "C" fn vmma_alloc(client: *mut vmma_client_t, size: usize) -> 
 /// Cost: vmma_alloc and the zeroing. Threads: client.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vmma_calloc(client: *mut vmma_client_t, count: usize, size: usize) -> *mut c_void {
-    let Some(client) = live(client) else { return no_client() };
     // A product that is no number is larger than any context.
     let size = count.saturating_mul(size).max(1);
+    // SAFETY: the caller gives a handle, dead or alive, or NULL.
+    if let Some(memory) = unsafe { fast::alloc_zeroed(client.cast(), size) } {
+        return memory.cast();
+    }
+    let Some(client) = live(client) else { return no_client() };
     client.allocate(Request { size, alignment: 0, zero: true }).cast()
 }
 
@@ -633,8 +637,9 @@ pub unsafe extern "C" fn vmma_calloc(client: *mut vmma_client_t, count: usize, s
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vmma_realloc(client: *mut vmma_client_t, ptr: *mut c_void, size: usize) -> *mut c_void {
     // SAFETY: the caller gives a handle, dead or alive, or NULL; the pointer may be anything.
-    if unsafe { fast::realloc_in_cell(client.cast(), ptr.cast(), size) } {
-        return ptr;
+    let quick = unsafe { fast::realloc(client.cast(), ptr.cast(), size) };
+    if !quick.is_null() {
+        return quick.cast();
     }
     let Some(client) = live(client) else { return no_client() };
     client.reallocate(ptr.addr(), size).cast()

@@ -1,20 +1,23 @@
 //! Where everything lies: (address, size, alignment, block size, flags) -> offsets of all tables.
 //!
 //! ```text
-//!  memory                                                                             memory + size
-//!  | … | header | 4 slots | blocks | free | units | lives | slabs | nodes | caches | slack | … | block 0 … block N-1 | … |
-//!      ^ origin: 64-aligned     tables, each 64-aligned                                  ^ base: multiple of block_size
+//!  memory                                                                                 memory + size
+//!  | … | header | 4 slots | tables … | … | block 0 … block N-1 | … |
+//!      ^ origin: 64-aligned               ^ base: multiple of block_size
+//!
+//!  tables, each 64-aligned: blocks | free | units | lives | slabs | nodes | sums | longest | caches | slack
 //! ```
 //!
-//! N is the largest number of blocks with which all of that fits. The blocks end at the last multiple of
-//! block_size in the memory, the tables begin at its first multiple of 64.
+//! PACKED contexts have no records of units and slabs; sums and longest are theirs alone. N is the largest number of
+//! blocks with which all of that fits. The blocks end at the last multiple of block_size in the memory, the tables
+//! begin at its first multiple of 64.
 //!
 //! Invariants: tables do not overlap, each is large enough for N blocks, and none reaches into block 0.
-//! May know: sizes, buddy, flat (how large their records are). Pure arithmetic over numbers; no pointers.
+//! May know: sizes, space, flat (how large their records are). Pure arithmetic over numbers; no pointers.
 
-use crate::buddy::buddy_words;
-use crate::flat::flat_words;
+use crate::flat::{longest_words, sum_words};
 use crate::sizes::{MIN_CELL, unit_shift};
+use crate::space::space_words;
 
 /// All tables begin at multiples of this: a cache line.
 pub const TABLE_ALIGN: usize = 64;
@@ -47,9 +50,11 @@ pub struct Shape {
     pub granule_shift: u32,
     /// Cache entries that lie with the records of one block.
     pub cache_entries: u32,
+    /// Words in which the free units of one block are kept.
+    pub node_words: u32,
     /// One byte for every 16 of memory: how much of an allocation is red zone.
     pub slack: bool,
-    /// Blocks are flat, not buddies.
+    /// Blocks are flat: without units.
     pub packed: bool,
 }
 
@@ -66,7 +71,9 @@ impl Shape {
     fn with_shift(alignment: usize, block_shift: u32, extras: Extras) -> Shape {
         let kib = 1usize << (block_shift - 10);
         // Six entries a KiB of block: 0.6 %. Blocks below 4 KiB are too small to have caches of their own.
-        let entries = if kib < 4 { 0 } else { (kib * 6 / 4).next_multiple_of(CACHE_PIECE).min(32 * CACHE_PIECE) };
+        // PACKED: one entry.
+        let wanted = if extras.packed { kib } else { kib * 6 / 4 };
+        let entries = if kib < 4 { 0 } else { wanted.next_multiple_of(CACHE_PIECE).min(32 * CACHE_PIECE) };
         let cache_entries = if extras.quarantine {
             (kib * 4).clamp(16, 1024)
         } else if extras.caches {
@@ -74,12 +81,17 @@ impl Shape {
         } else {
             0
         };
+        let unit_shift = unit_shift(block_shift, alignment);
+        let granule_shift = if alignment < MIN_CELL { 3 } else { 4 };
+        let live_words = 1 << (block_shift - granule_shift - 6);
+        let unit_words = space_words(1 << (block_shift - unit_shift));
         Shape {
             alignment,
             block_shift,
-            unit_shift: unit_shift(block_shift, alignment),
-            granule_shift: if alignment < MIN_CELL { 3 } else { 4 },
+            unit_shift,
+            granule_shift,
             cache_entries: cache_entries as u32,
+            node_words: if extras.packed { live_words } else { unit_words as u32 },
             slack: extras.slack,
             packed: extras.packed,
         }
@@ -102,8 +114,26 @@ impl Shape {
         1 << (self.block_shift - self.granule_shift - 6)
     }
 
+    /// Units with a word and a record: PACKED has none.
+    pub fn unit_records_per_block(&self) -> usize {
+        if self.packed { 0 } else { self.units_per_block() }
+    }
+
+    /// Words that say which units are free; PACKED: the words of edges.
     pub fn node_words_per_block(&self) -> usize {
-        if self.packed { flat_words(self.units_per_block()) } else { buddy_words(self.units_per_block()) }
+        self.node_words as usize
+    }
+
+    pub fn sum_words_per_block(&self) -> usize {
+        if self.packed { sum_words(self.live_words_per_block()) } else { 0 }
+    }
+
+    pub fn longest_per_block(&self) -> usize {
+        if self.packed { longest_words(self.live_words_per_block()) } else { 0 }
+    }
+
+    pub fn granules_per_block(&self) -> usize {
+        1 << (self.block_shift - self.granule_shift)
     }
 }
 
@@ -117,6 +147,8 @@ pub struct Tables {
     pub lives: usize,
     pub slabs: usize,
     pub nodes: usize,
+    pub sums: usize,
+    pub longest: usize,
     pub caches: usize,
     pub slack: usize,
     /// The first byte behind all tables.
@@ -136,14 +168,29 @@ impl Tables {
         let slots = place(FIRST_SLOTS, SLOT_SIZE)?;
         let block_records = place(blocks, BLOCK_RECORD_SIZE)?;
         let free = place(crate::bitmap::words_for(blocks), 8)?;
-        let units = place(per_block(shape.units_per_block())?, 4)?;
+        let units = place(per_block(shape.unit_records_per_block())?, 4)?;
         let lives = place(per_block(shape.live_words_per_block())?, 8)?;
-        let slabs = place(per_block(shape.units_per_block())?, SLAB_RECORD_SIZE)?;
+        let slabs = place(per_block(shape.unit_records_per_block())?, SLAB_RECORD_SIZE)?;
         let nodes = place(per_block(shape.node_words_per_block())?, 8)?;
+        let sums = place(per_block(shape.sum_words_per_block())?, 8)?;
+        let longest = place(per_block(shape.longest_per_block())?, 8)?;
         // The first entries of the cache table are the empty cache that all clients without one share.
         let caches = place(per_block(shape.cache_entries as usize)?.checked_add(CACHE_PIECE)?, 4)?;
         let slack = place(if shape.slack { per_block(shape.block_size() / MIN_CELL)? } else { 0 }, 1)?;
-        Some(Tables { slots, blocks: block_records, free, units, lives, slabs, nodes, caches, slack, end })
+        Some(Tables {
+            slots,
+            blocks: block_records,
+            free,
+            units,
+            lives,
+            slabs,
+            nodes,
+            sums,
+            longest,
+            caches,
+            slack,
+            end,
+        })
     }
 }
 

@@ -10,7 +10,8 @@
 //!   context    one memory block: supply of blocks, slots, lock, callbacks
 //!   guard      red zones, patterns
 //!   memory     numbers to pointers                  layout    where tables lie
-//!   buddy      split and merge      flat  the same for PACKED      sizes  size classes      bitmap  bit sets
+//!   space      the free units of a block: word, or buddy: split and merge      flat  pieces of a PACKED block
+//!   sizes  size classes      bitmap  bit sets
 //!   sys        the operating system                 status, flags, text, steps
 //!   tools      AddressSanitizer, memcheck
 //! ```
@@ -52,11 +53,13 @@ mod inspect;
 mod layout;
 mod memory;
 mod sizes;
+mod space;
 mod status;
 mod steps;
 mod sys;
 mod text;
 mod tools;
+mod word;
 
 pub use host::{Client, Context, ContextOptions, Error, Flags, Stats};
 

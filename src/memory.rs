@@ -13,6 +13,7 @@
 //! debug builds check all of them again.
 //! May know: layout, tools. Reads client memory never, writes it only in the functions at the end.
 
+use crate::flat::Flat;
 use crate::layout::{FIRST_SLOTS, Layout, SLOT_SIZE, Shape};
 use crate::tools::Tools;
 use core::cell::Cell;
@@ -24,11 +25,11 @@ pub const NONE: u32 = u32::MAX;
 /// What a block is.
 pub mod kind {
     pub const FREE: u32 = 0;
-    /// In a client's hands, its units dealt out by a buddy allocator.
+    /// In a client's hands, its units dealt out by a buddy allocator. PACKED: a block with a map of its own.
     pub const BUDDY: u32 = 1;
     /// First block of a run: one allocation of several blocks.
     pub const HEAD: u32 = 2;
-    /// A further whole block of a run.
+    /// A further whole block of a run. PACKED: a block that is all covered by a piece of an earlier one.
     pub const BODY: u32 = 3;
 }
 
@@ -42,22 +43,24 @@ pub struct BlockRecord {
     /// Neighbours in the owner's list of such blocks.
     pub next: AtomicU32,
     pub prev: AtomicU32,
-    /// HEAD: whole blocks in the run. BODY, or BUDDY with a tail in it: the head. Else NONE.
+    /// HEAD: whole blocks in the run. BODY, or BUDDY with a tail in it: the head. Else NONE. PACKED: the block in which
+    /// the piece begins that covers this block's first granule; NONE if something begins there.
     pub run: AtomicU32,
-    /// HEAD: units of the block behind the whole ones that belong to the run. BUDDY: units at its front that do.
+    /// HEAD: units of the block behind the whole ones that belong to the run. BUDDY: units at its front that do. PACKED:
+    /// how many further blocks the last piece of this block goes on in.
     pub tail: AtomicU32,
-    /// List << 24 | free units.
+    /// List << 24 | free units, or (PACKED) granules, as far as they fit.
     pub state: AtomicU32,
     /// Which pieces of the block's cache entries are in use.
     pub cache_pieces: AtomicU32,
 }
 
-/// One unit's further record, 16 bytes: the slab's for the first unit of a slab, the length for a PACKED run.
+/// One unit's further record, 16 bytes: the slab's for the first unit of a slab.
 #[repr(C)]
 pub struct SlabRecord {
-    /// Slab: bit i = cell i is free. Run: its units.
+    /// Bit i = cell i is free.
     pub free: AtomicU64,
-    /// Neighbours in the list of slabs with free cells. In every unit of a PACKED run `next` is the run's first unit.
+    /// Neighbours in the list of slabs with free cells.
     pub next: Link,
     pub prev: Link,
 }
@@ -113,6 +116,11 @@ pub struct Map {
     lives: *const AtomicU64,
     slabs: *const SlabRecord,
     nodes: *const Cell<u64>,
+    sums: *const AtomicU64,
+    longest: *const Cell<u64>,
+    /// PACKED: how many of these a block has.
+    flat_sums: usize,
+    flat_longest: usize,
     caches: *const Cell<u32>,
     slack: *const AtomicU8,
     /// The memory tool that watches this context.
@@ -139,6 +147,10 @@ impl Map {
             lives: origin.wrapping_add(tables.lives).cast(),
             slabs: origin.wrapping_add(tables.slabs).cast(),
             nodes: origin.wrapping_add(tables.nodes).cast(),
+            sums: origin.wrapping_add(tables.sums).cast(),
+            longest: origin.wrapping_add(tables.longest).cast(),
+            flat_sums: layout.shape.sum_words_per_block(),
+            flat_longest: layout.shape.longest_per_block(),
             caches: origin.wrapping_add(tables.caches).cast(),
             slack: origin.wrapping_add(tables.slack).cast(),
             tools: Tools::find(),
@@ -153,6 +165,7 @@ impl Map {
         self.size
     }
 
+    #[inline(always)]
     pub fn base(&self) -> *mut u8 {
         self.base
     }
@@ -179,7 +192,7 @@ impl Map {
     pub fn checksum(&self) -> u64 {
         use crate::context::mix;
         let shape = &self.shape;
-        let tables: [usize; 20] = [
+        let tables: [usize; 25] = [
             self.memory.addr(),
             self.size,
             self.origin.addr(),
@@ -191,6 +204,10 @@ impl Map {
             self.lives.addr(),
             self.slabs.addr(),
             self.nodes.addr(),
+            self.sums.addr(),
+            self.longest.addr(),
+            self.flat_sums,
+            self.flat_longest,
             self.caches.addr(),
             self.slack.addr(),
             shape.alignment,
@@ -198,6 +215,7 @@ impl Map {
             shape.unit_shift as usize,
             shape.granule_shift as usize,
             shape.cache_entries as usize,
+            shape.node_words as usize,
             shape.packed as usize,
             shape.slack as usize,
         ];
@@ -210,10 +228,12 @@ impl Map {
         self.blocks << self.shape.order_max()
     }
 
+    #[inline(always)]
     pub fn first_unit(&self, block: usize) -> usize {
         block << self.shape.order_max()
     }
 
+    #[inline(always)]
     pub fn block_of_unit(&self, unit: usize) -> usize {
         unit >> self.shape.order_max()
     }
@@ -224,13 +244,14 @@ impl Map {
         (offset < self.blocks << self.shape.block_shift).then_some(offset)
     }
 
+    #[inline(always)]
     pub fn address_of(&self, offset: usize) -> *mut u8 {
         self.base.wrapping_add(offset)
     }
 
     // ---- records ----
 
-    #[inline]
+    #[inline(always)]
     pub fn record(&self, block: usize) -> &BlockRecord {
         debug_assert!(block < self.blocks);
         // SAFETY: the table has `blocks` records, all bytes are valid for atomics, and callers pass block numbers
@@ -238,36 +259,60 @@ impl Map {
         unsafe { &*self.records.add(block) }
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn unit(&self, unit: usize) -> &AtomicU32 {
         debug_assert!(unit < self.unit_count());
         // SAFETY: as in `record`; the table has one word for every unit.
         unsafe { &*self.units.add(unit) }
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn slab(&self, unit: usize) -> &SlabRecord {
         debug_assert!(unit < self.unit_count());
         // SAFETY: as in `record`; the table has one entry for every unit.
         unsafe { &*self.slabs.add(unit) }
     }
 
+    /// The record of the unit that begins at a granule, when a unit has 2^shift of them.
+    #[inline(always)]
+    pub fn slab_at(&self, granule: usize, shift: u32) -> &SlabRecord {
+        debug_assert!(granule >> shift < self.unit_count() && granule & ((1 << shift) - 1) == 0);
+        // SAFETY: as in `slab`. The record's offset is the unit's number times 16 without the detour over the unit.
+        unsafe { &*self.slabs.byte_add(granule >> (shift - size_of::<SlabRecord>().trailing_zeros())) }
+    }
+
     /// The word of live bits that holds the bit of `granule`.
-    #[inline]
+    #[inline(always)]
     pub fn live_word(&self, granule: usize) -> &AtomicU64 {
         debug_assert!(granule >> 6 < self.blocks * self.shape.live_words_per_block());
         // SAFETY: as in `record`; the table has one bit for every granule.
         unsafe { &*self.lives.add(granule >> 6) }
     }
 
+    /// PACKED: the word of edges that holds the bit of `granule`.
     #[inline]
-    pub fn is_live(&self, granule: usize) -> bool {
-        self.live_word(granule).load(Relaxed) >> (granule & 63) & 1 != 0
+    pub fn edge_word(&self, granule: usize) -> &AtomicU64 {
+        debug_assert!(self.shape.packed && granule >> 6 < self.blocks * self.shape.live_words_per_block());
+        // SAFETY: as in `live_word`: PACKED contexts have as many words of nodes. Any bits are valid in both views.
+        unsafe { &*self.nodes.cast::<AtomicU64>().add(granule >> 6) }
     }
 
+    /// The live allocations that begin in the word of a granule. PACKED: what is live is also an edge.
     #[inline]
+    pub fn live_bits(&self, granule: usize) -> u64 {
+        let bits = self.live_word(granule).load(Relaxed);
+        if self.shape.packed { bits & self.edge_word(granule).load(Relaxed) } else { bits }
+    }
+
+    #[inline(always)]
+    pub fn is_live(&self, granule: usize) -> bool {
+        self.live_bits(granule) >> (granule & 63) & 1 != 0
+    }
+
+    /// PACKED: what begins, and is not free, becomes live or dead by its edge.
+    #[inline(always)]
     pub fn set_live(&self, granule: usize, live: bool) {
-        let word = self.live_word(granule);
+        let word = if self.shape.packed { self.edge_word(granule) } else { self.live_word(granule) };
         let bit = 1u64 << (granule & 63);
         let old = word.load(Relaxed);
         // Not a read-modify-write: a live word belongs to one block, and that to one client.
@@ -289,8 +334,26 @@ impl Map {
         unsafe { core::slice::from_raw_parts(self.nodes.add(block * words), words) }
     }
 
+    /// PACKED: the map of one block.
+    #[inline(never)]
+    pub fn flat(&self, block: usize) -> Flat<'_> {
+        debug_assert!(self.shape.packed && block < self.blocks);
+        let (words, sums, longest) = (self.shape.live_words_per_block(), self.flat_sums, self.flat_longest);
+        // SAFETY: the tables have so many entries for each block. The words are atomics, which any thread may read; the
+        // others belong to the block's owner.
+        unsafe {
+            Flat {
+                edges: core::slice::from_raw_parts(self.nodes.cast::<AtomicU64>().add(block * words), words),
+                lives: core::slice::from_raw_parts(self.lives.add(block * words), words),
+                sums: core::slice::from_raw_parts(self.sums.add(block * sums), sums),
+                longest: core::slice::from_raw_parts(self.longest.add(block * longest), longest),
+                granules: self.shape.granules_per_block(),
+            }
+        }
+    }
+
     /// One cache entry.
-    #[inline]
+    #[inline(always)]
     pub fn cache(&self, entry: usize) -> &Cell<u32> {
         debug_assert!(entry < self.blocks * self.shape.cache_entries as usize + crate::layout::CACHE_PIECE);
         // SAFETY: as in `record`; entries belong to the owner of the block that they lie with. The first few,
@@ -319,8 +382,11 @@ impl Map {
         unsafe { &*self.slack.add(offset / 16) }
     }
 
-    /// Makes the unit words, live words and slab records of a block say "nothing".
+    /// Makes the unit words, live words and slab records of a block say "nothing"; PACKED: one hole.
     pub fn clear_block_words(&self, block: usize) {
+        if self.shape.packed {
+            return self.flat(block).init();
+        }
         let first = self.first_unit(block);
         for unit in first..first + self.shape.units_per_block() {
             crate::steps::count();

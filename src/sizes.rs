@@ -8,17 +8,18 @@
 //!   blocks         n whole blocks and some units of one more, from the context
 //! ```
 //!
-//! Default mode: the cells are the powers of two from max(16, alignment) to half a unit, and a run of units
-//! is a power of two as well, so everything is naturally aligned. PACKED: steps of
-//! 8 (or the alignment) up to 64, of 16 up to 256, eight per doubling up to 1024, two up to four units, and then any
-//! number of units.
+//! The cells are the powers of two from max(16, alignment) to half a unit, and a run of units is a power of two as well,
+//! so everything is naturally aligned. With PACKED there is one way only: a piece of so many bytes, the request rounded
+//! up to the alignment.
 //!
 //! Invariants: cells ascend; each is a multiple of the alignment; a slab has 2 to 64 cells (they are the bits
 //! of one word) and fits a block; `class_of(n)` is the first class whose cell holds n bytes.
 //! May know: nothing. Plain arithmetic, no pointers.
 
 /// Most slab classes of any context (PACKED at alignment 8).
-pub const MAX_CLASSES: usize = 39;
+pub const MAX_CLASSES: usize = 12;
+/// Slab classes of default mode, at most: 16 to 512 bytes.
+pub const FIRST_CLASSES: usize = 6;
 /// Sizes up to this many bytes find their class by one table look-up.
 const TABLE_BYTES: usize = 1024;
 /// The table has one entry for every 8 bytes.
@@ -89,7 +90,7 @@ pub fn most_cached(bytes: usize) -> usize {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
     Slab(usize),
-    /// So many units of one block; they begin at a multiple of 2^order units. Default mode: they are 2^order.
+    /// 2^order units of one block; they begin at a multiple of that.
     Units {
         units: usize,
         order: u32,
@@ -98,6 +99,12 @@ pub enum Place {
     Blocks {
         blocks: usize,
         units: usize,
+    },
+    /// PACKED: so many bytes, a multiple of the alignment, beginning at a multiple of `align`; above a block, and never
+    /// less, of a block.
+    Piece {
+        bytes: usize,
+        align: usize,
     },
 }
 
@@ -111,6 +118,10 @@ pub struct Sizes {
     count: u8,
     table: [u8; TABLE_BYTES / TABLE_STEP + 1],
     classes: [Class; MAX_CLASSES],
+    /// What the fast path asks of the first classes, where it finds it at once: `full`, and how many times 16 bytes a
+    /// slab has, less one.
+    pub full: [u64; FIRST_CLASSES],
+    pub slab_mask: [u16; FIRST_CLASSES],
 }
 
 /// log2 of the unit of a context: 1 KiB, an eighth of a smaller block, never less than the alignment.
@@ -139,15 +150,13 @@ impl Sizes {
             count: 0,
             table: [NO_CLASS; TABLE_BYTES / TABLE_STEP + 1],
             classes: [Class::NONE; MAX_CLASSES],
+            full: [0; FIRST_CLASSES],
+            slab_mask: [0; FIRST_CLASSES],
         };
-        if packed {
-            sizes.add_packed_classes();
-        } else {
-            let mut cell = alignment.max(MIN_CELL);
-            while cell < 1 << unit_shift {
-                sizes.add(cell, sizes.natural_slab_order(cell));
-                cell *= 2;
-            }
+        let mut cell = alignment.max(MIN_CELL);
+        while cell < 1 << unit_shift && !packed {
+            sizes.add(cell, sizes.natural_slab_order(cell));
+            cell *= 2;
         }
         for step in 0..sizes.table.len() {
             let class = sizes.search(step * TABLE_STEP).map_or(NO_CLASS, |c| c as u8);
@@ -158,61 +167,20 @@ impl Sizes {
         sizes
     }
 
-    /// As many cells as a word has bits, in at most four units and a quarter of a block.
+    /// As many cells as a word has bits, in at most eight units and a quarter of a block.
     fn natural_slab_order(&self, cell: usize) -> u32 {
-        let bytes = (64 * cell).min(4 << self.unit_shift).min(1 << (self.block_shift - 2));
+        let bytes = (64 * cell).min(8 << self.unit_shift).min(1 << (self.block_shift - 2));
         log2_ceil(bytes).max(self.unit_shift) - self.unit_shift
-    }
-
-    fn add_packed_classes(&mut self) {
-        let mut last = 0;
-        let mut cell = MIN_CELL;
-        let largest = (4usize << self.unit_shift).min(1 << (self.block_shift - 2));
-        while cell <= largest {
-            let rounded = round_up(cell, self.alignment);
-            // A cell of whole units gains nothing over a run, unless a smaller cell already passed a unit.
-            if rounded > last && rounded <= largest {
-                let order = self.best_slab_order(rounded);
-                self.add(rounded, order);
-                last = rounded;
-            }
-            // Small cells in steps of 8, then of 16; from 256 on eight, from 1024 on two steps per doubling.
-            cell += match cell {
-                0..64 => 8,
-                64..256 => 16,
-                256..512 => 32,
-                512..1024 => 64,
-                _ => (1usize << (usize::BITS - 1 - cell.leading_zeros())) / 2,
-            };
-        }
-    }
-
-    /// The smallest slab that wastes at most a thirty-second at its end, else the one that wastes least.
-    fn best_slab_order(&self, cell: usize) -> u32 {
-        let most = (self.block_shift - self.unit_shift).min(4);
-        let (mut best, mut least) = (0, usize::MAX);
-        for order in 0..=most {
-            let bytes = 1usize << (self.unit_shift + order);
-            let cells = (bytes / cell.max(1)).min(64);
-            if cells < 2 {
-                continue;
-            }
-            // Waste per 16 KiB, so that slabs of different lengths compare.
-            let waste = (bytes - cells * cell) << (4 - order);
-            if waste < least {
-                (best, least) = (order, waste);
-            }
-            if waste <= (1usize << (self.unit_shift + 4)) / 32 {
-                break;
-            }
-        }
-        best
     }
 
     fn add(&mut self, cell: usize, order: u32) {
         let slab_bytes = 1usize << (self.unit_shift + order);
         if let Some(class) = self.classes.get_mut(self.count as usize) {
             *class = Class::new(cell, order, slab_bytes);
+            let at = self.count as usize;
+            if let (Some(full), Some(mask)) = (self.full.get_mut(at), self.slab_mask.get_mut(at)) {
+                (*full, *mask) = (class.full, (slab_bytes / 16).wrapping_sub(1) as u16);
+            }
             self.count += 1;
         }
     }
@@ -227,6 +195,9 @@ impl Sizes {
             hash = mix(hash, (class.cell as u64) << 32 | class.reciprocal as u64);
             hash = mix(hash, class.full);
             hash = mix(hash, (class.most_cached as u64) << 16 | (class.slab_order as u64) << 8 | class.cells as u64);
+        }
+        for (full, mask) in self.full.iter().zip(&self.slab_mask) {
+            hash = mix(mix(hash, *full), *mask as u64);
         }
         for entries in self.table.chunks(8) {
             hash = mix(hash, entries.iter().fold(0, |word, &entry| word << 8 | entry as u64));
@@ -261,18 +232,21 @@ impl Sizes {
         self.search(size)
     }
 
-    /// The class of a request that a cache may serve: slab classes, and behind them the orders of runs; a number that
-    /// no cache has for every other size, 0 included.
+    /// The class of a request that a cache may serve: slab classes, and behind them the orders of runs; with PACKED how
+    /// many times the alignment it is, less one. A number that no cache has for every other size, 0 included.
     #[inline(always)]
     pub fn cache_class(&self, size: usize) -> usize {
         let last = size.wrapping_sub(1);
+        if self.packed {
+            return last >> self.alignment.trailing_zeros();
+        }
         if last < TABLE_BYTES {
             let class = self.table.get(last / TABLE_STEP + 1).copied().unwrap_or(NO_CLASS);
             if class != NO_CLASS {
                 return class as usize;
             }
         }
-        if self.packed || size == 0 || size > 1 << self.block_shift {
+        if size == 0 || size > 1 << self.block_shift {
             return usize::MAX;
         }
         self.count() + log2_ceil(size).saturating_sub(self.unit_shift) as usize
@@ -281,15 +255,15 @@ impl Sizes {
     /// Where a request of `size` bytes (at least 1) goes. None: the rounded size is no number.
     #[inline]
     pub fn place(&self, size: usize) -> Option<Place> {
+        if self.packed {
+            return self.place_piece(size, self.alignment);
+        }
         if let Some(class) = self.class_of(size) {
             return Some(Place::Slab(class));
         }
         let block = 1usize << self.block_shift;
         let unit = 1usize << self.unit_shift;
         if size <= block {
-            if self.packed {
-                return Some(Place::Units { units: size.div_ceil(unit), order: 0 });
-            }
             let order = log2_ceil(size).max(self.unit_shift) - self.unit_shift;
             return Some(Place::Units { units: 1 << order, order });
         }
@@ -302,8 +276,10 @@ impl Sizes {
         if alignment <= self.alignment {
             return self.place(size);
         }
+        if self.packed {
+            return self.place_piece(size, alignment);
+        }
         let block = 1usize << self.block_shift;
-        let unit = 1usize << self.unit_shift;
         let natural = size.max(alignment);
         if natural > block || size > block {
             return self.place(size);
@@ -315,12 +291,25 @@ impl Sizes {
         {
             return Some(Place::Slab(class));
         }
-        if self.packed {
-            let order = log2_ceil(alignment).max(self.unit_shift) - self.unit_shift;
-            return Some(Place::Units { units: size.div_ceil(unit).max(1), order });
-        }
         let order = log2_ceil(power).max(self.unit_shift) - self.unit_shift;
         Some(Place::Units { units: 1 << order, order })
+    }
+
+    fn place_piece(&self, size: usize, align: usize) -> Option<Place> {
+        let (bytes, block) = (size.checked_next_multiple_of(self.alignment)?, 1usize << self.block_shift);
+        Some(Place::Piece { bytes, align: if bytes > block { block } else { align } })
+    }
+
+    /// Bytes of what the cache of a class keeps.
+    #[inline]
+    pub fn cached_bytes(&self, class: usize) -> usize {
+        if self.packed {
+            (class + 1) * self.alignment
+        } else if class < self.count() {
+            self.class(class).cell as usize
+        } else {
+            1 << (self.unit_shift as usize + class - self.count())
+        }
     }
 
     /// Bytes that an allocation at `place` may use.
@@ -330,6 +319,7 @@ impl Sizes {
             Place::Slab(class) => self.class(class).cell as usize,
             Place::Units { units, .. } => units << self.unit_shift,
             Place::Blocks { blocks, units } => (blocks << self.block_shift) + (units << self.unit_shift),
+            Place::Piece { bytes, .. } => bytes,
         }
     }
 }

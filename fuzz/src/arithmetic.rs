@@ -32,7 +32,7 @@ fn judge_sizes(bytes: &mut Bytes<'_>) {
         let info = sizes.class(class);
         let (cell, slab) = (info.cell as usize, unit << info.slab_order);
         assert!(cell > last && cell >= 16 && cell.is_multiple_of(alignment));
-        assert!(packed || cell.is_power_of_two());
+        assert!(!packed && cell.is_power_of_two());
         assert!((2..=64).contains(&info.cells) && info.cells as usize * cell <= slab && slab <= block);
         assert!(info.full.count_ones() == info.cells as u32 && info.full.trailing_ones() == info.cells as u32);
         assert!(info.most_cached >= 2 && info.most_cached <= 62);
@@ -60,12 +60,17 @@ fn judge_sizes(bytes: &mut Bytes<'_>) {
             assert_eq!(sizes.usable(place), size.next_power_of_two().max(alignment).max(16));
         }
         let order = size.div_ceil(unit).next_power_of_two().trailing_zeros() as usize;
-        let cached = match (by_search, packed || size > block) {
+        if packed {
+            let class = sizes.cache_class(size);
+            assert_eq!(class, (size - 1) / alignment, "cache of {size}");
+            assert!(place.is_none_or(|place| sizes.cached_bytes(class) == sizes.usable(place)));
+        }
+        let cached = match (by_search, size > block) {
             (Some(class), _) if size <= 1024 => class,
             (None, false) => sizes.count() + order,
             (Some(_), _) | (None, true) => usize::MAX,
         };
-        if by_search.is_none() || size <= 1024 {
+        if !packed && (by_search.is_none() || size <= 1024) {
             assert_eq!(sizes.cache_class(size), cached, "cache of {size}");
         }
         let aligned = 1usize << bytes.below(block_shift as usize + 1);
@@ -79,12 +84,15 @@ fn judge_sizes(bytes: &mut Bytes<'_>) {
             }
             Some(Place::Units { units, order }) => {
                 assert!((unit << order).is_multiple_of(aligned) || aligned <= alignment);
-                assert!(packed || units == 1 << order);
+                assert!(!packed && units == 1 << order);
+            }
+            Some(Place::Piece { bytes, align }) => {
+                assert!(packed && align.is_multiple_of(aligned) && bytes.is_multiple_of(alignment));
             }
             Some(Place::Blocks { .. }) | None => {}
         }
     }
-    assert_eq!(sizes.cache_class(0), usize::MAX);
+    assert!(sizes.cache_class(0) > usize::MAX >> 13);
 }
 
 fn judge_place(sizes: &Sizes, place: Option<Place>, size: usize, unit: usize, block: usize) {
@@ -99,6 +107,10 @@ fn judge_place(sizes: &Sizes, place: Option<Place>, size: usize, unit: usize, bl
         Place::Units { units, .. } => assert!(units > 0 && units * unit <= block),
         Place::Blocks { blocks, units } => {
             assert!(size > block && blocks > 0 && units * unit < block && usable - size < unit);
+        }
+        Place::Piece { bytes, align } => {
+            assert!(sizes.packed() && bytes == usable && bytes - size < unit && align.is_power_of_two());
+            assert!(bytes <= block || align == block);
         }
     }
 }
@@ -167,16 +179,17 @@ fn judge_layout(bytes: &mut Bytes<'_>) {
 
 fn judge_tables(layout: &Layout, header: usize) {
     let (shape, tables, blocks) = (&layout.shape, &layout.tables, layout.blocks);
-    let units = blocks * shape.units_per_block();
     let needs = [
         (0, header),
         (tables.slots, layout::FIRST_SLOTS * layout::SLOT_SIZE),
         (tables.blocks, blocks * layout::BLOCK_RECORD_SIZE),
         (tables.free, blocks.div_ceil(64) * 8),
-        (tables.units, units * 4),
+        (tables.units, blocks * shape.unit_records_per_block() * 4),
         (tables.lives, blocks * (shape.block_size() >> shape.granule_shift) / 8),
-        (tables.slabs, units * layout::SLAB_RECORD_SIZE),
+        (tables.slabs, blocks * shape.unit_records_per_block() * layout::SLAB_RECORD_SIZE),
         (tables.nodes, blocks * shape.node_words_per_block() * 8),
+        (tables.sums, blocks * shape.sum_words_per_block() * 8),
+        (tables.longest, blocks * shape.longest_per_block() * 8),
         (tables.caches, blocks * shape.cache_entries as usize * 4),
         (tables.slack, if shape.slack { blocks * shape.block_size() / 16 } else { 0 }),
     ];

@@ -35,6 +35,12 @@ mod sizes;
 #[path = "../../src/steps.rs"]
 #[allow(dead_code)]
 mod steps;
+#[path = "../../src/space.rs"]
+#[allow(dead_code)]
+mod space;
+#[path = "../../src/word.rs"]
+#[allow(dead_code)]
+mod word;
 /// What sizes.rs needs of the library's module of this name.
 mod context {
     pub fn mix(hash: u64, value: u64) -> u64 {

@@ -1,11 +1,13 @@
 //! The targets `bitmap` and `buddy`: bit sets, buddies and flat blocks against vectors of booleans.
-//! May know: bitmap, buddy, flat.
+//! May know: bitmap, buddy, word, flat.
 
 use crate::bitmap::{BitSet, words_for};
 use crate::buddy::{Buddy, buddy_words};
 use crate::bytes::Bytes;
-use crate::flat::{Flat, flat_words};
+use crate::flat::{Flat, What, code, longest_words, sum_words};
+use crate::word::{WORD_UNITS, Word};
 use std::cell::Cell;
+use std::sync::atomic::AtomicU64;
 
 fn zeros(words: usize) -> Vec<Cell<u64>> {
     (0..words).map(|_| Cell::new(0)).collect()
@@ -133,6 +135,12 @@ pub fn buddy(data: &[u8]) {
     let words = zeros(buddy_words(units));
     words.iter().for_each(|word| word.set(0x5555_aaaa_1234_ffff));
     let buddy = Buddy::init(&words, units);
+    // Small blocks also in one word: it has to answer alike.
+    let bits = Cell::new(!0);
+    let word = (units <= WORD_UNITS).then(|| Word::new(&bits, units));
+    if let Some(word) = word {
+        word.init();
+    }
     let mut free = vec![true; units];
     for _ in 0..300 {
         if bytes.is_empty() {
@@ -146,6 +154,9 @@ pub fn buddy(data: &[u8]) {
                 let expected = fitting.min_by_key(|run| (run.1, run.0)).map(|run| run.0);
                 let got = buddy.alloc(order);
                 assert_eq!(got, expected, "a run of order {order}");
+                if let Some(word) = word {
+                    assert_eq!(word.alloc(order), expected, "a run of order {order} in a word");
+                }
                 if let Some(start) = got {
                     free[start..start + (1 << order)].fill(false);
                 }
@@ -153,6 +164,9 @@ pub fn buddy(data: &[u8]) {
             2 => {
                 if free[from..to].iter().all(|&free| !free) {
                     buddy.free_range(from, to);
+                    if let Some(word) = word {
+                        word.free_range(from, to);
+                    }
                     free[from..to].fill(true);
                 }
             }
@@ -161,6 +175,9 @@ pub fn buddy(data: &[u8]) {
                 let start = from >> order << order;
                 if free[start..start + (1 << order)].iter().all(|&free| !free) {
                     let became = buddy.free(start, order);
+                    if let Some(word) = word {
+                        word.free_range(start, start + (1 << order));
+                    }
                     free[start..start + (1 << order)].fill(true);
                     assert!(runs(&free).iter().any(|&(at, k)| k == became && at <= start && start < at + (1 << k)));
                 }
@@ -169,6 +186,10 @@ pub fn buddy(data: &[u8]) {
                 let can = free[from..to].iter().all(|&free| free);
                 assert_eq!(buddy.is_free(from, to), can);
                 assert_eq!(buddy.take_range(from, to), can, "units {from} to {to}");
+                if let Some(word) = word {
+                    assert_eq!(word.is_free(from, to), can);
+                    assert_eq!(word.take_range(from, to), can, "units {from} to {to} in a word");
+                }
                 if can {
                     free[from..to].fill(false);
                 }
@@ -183,6 +204,10 @@ pub fn buddy(data: &[u8]) {
         assert!(buddy.consistent());
         assert_eq!(buddy.free_units(), free.iter().filter(|&&free| free).count());
         assert_eq!(buddy.largest(), runs(&free).iter().map(|run| run.1).max());
+        if let Some(word) = word {
+            assert!(word.consistent());
+            assert_eq!((word.free_units(), word.largest()), (buddy.free_units(), buddy.largest()));
+        }
     }
 }
 
@@ -198,48 +223,70 @@ fn holes(free: &[bool]) -> Vec<(usize, usize)> {
     found
 }
 
+/// The map of a PACKED block: pieces, one number each, and holes.
 fn flat(bytes: &mut Bytes<'_>) {
-    let units = 1usize << bytes.below(10);
-    let words = zeros(flat_words(units));
-    words.iter().for_each(|word| word.set(0x5555_aaaa_1234_ffff));
-    let flat = Flat::init(&words, units);
-    let mut free = vec![true; units];
-    for _ in 0..300 {
+    let granules = 64usize << bytes.below(8);
+    let words = granules / 64;
+    let garbage = |count: usize| (0..count).map(|_| AtomicU64::new(0x5555_aaaa_1234_ffff)).collect::<Vec<_>>();
+    let (edges, lives, sums) = (garbage(words), garbage(words), garbage(sum_words(words)));
+    let longest = zeros(longest_words(words));
+    let flat = Flat { edges: &edges, lives: &lives, sums: &sums, longest: &longest, granules };
+    flat.init();
+    let mut pieces: Vec<(usize, usize, bool)> = Vec::new();
+    for _ in 0..200 {
         if bytes.is_empty() {
             break;
         }
-        let (from, to) = stretch(bytes, units);
+        let mut free = vec![true; granules];
+        pieces.iter().for_each(|&(from, to, _)| free[from..to].fill(false));
         match bytes.below(4) {
             0 | 1 => {
-                let (count, order) = (to - from, bytes.below(units.trailing_zeros() as usize + 1));
-                let align = 1usize << order;
-                let fitting = holes(&free).into_iter().filter(|hole| hole.0.next_multiple_of(align) + count <= hole.1);
-                let expected =
-                    fitting.min_by_key(|hole| (hole.1 - hole.0, hole.0)).map(|hole| hole.0.next_multiple_of(align));
-                assert_eq!(flat.alloc(count, order as u32), expected, "{count} units at a multiple of {align}");
-                if let Some(start) = expected {
-                    free[start..start + count].fill(false);
+                let (from, to) = stretch(bytes, granules);
+                let (count, align) = (to - from, 1usize << bytes.below(7));
+                let serves = |hole: &(usize, usize)| hole.0.next_multiple_of(align) + count <= hole.1;
+                let spot = flat.find(count, align);
+                assert_eq!(spot.is_some(), holes(&free).iter().any(serves), "{count} granules at a multiple of {align}");
+                if let Some(spot) = spot {
+                    assert!(holes(&free).contains(&(spot.hole, spot.hole + spot.length)));
+                    assert_eq!(spot.at, spot.hole.next_multiple_of(align));
+                    assert!(spot.at + count <= spot.hole + spot.length);
+                    flat.take(&spot, count);
+                    pieces.push((spot.at, spot.at + count, true));
                 }
             }
-            2 => {
-                if free[from..to].iter().all(|&free| !free) {
-                    flat.free_range(from, to);
-                    free[from..to].fill(true);
+            2 if !pieces.is_empty() => {
+                let (from, to, _) = pieces.swap_remove(bytes.below(pieces.len()));
+                let start = flat.give(from, to, flat.hole_before(from));
+                assert!(start <= from && flat.hole_at(start) >= to - start);
+            }
+            _ if !pieces.is_empty() => {
+                let at = bytes.below(pieces.len());
+                let (from, to, live) = &mut pieces[at];
+                if bytes.below(2) == 0 {
+                    *live = !*live;
+                    flat.set(*from, if *live { What::Live } else { What::Dead });
+                } else {
+                    let count = 1 + bytes.below(40);
+                    let can = *to + count <= granules && free[*to..*to + count].iter().all(|&free| free);
+                    if *to < granules {
+                        assert_eq!(flat.extend(*to, count), can);
+                    }
+                    *to += if can { count } else { 0 };
                 }
             }
-            _ => {
-                let can = free[from..to].iter().all(|&free| free);
-                assert_eq!(flat.is_free(from, to), can);
-                assert_eq!(flat.take_range(from, to), can);
-                assert!(!flat.take_range(from, units + 1));
-                if can {
-                    free[from..to].fill(false);
-                }
-            }
+            _ => {}
         }
         assert!(flat.consistent());
-        assert_eq!(flat.free_units(), free.iter().filter(|&&free| free).count());
-        assert_eq!(flat.largest(), holes(&free).iter().map(|hole| hole.1 - hole.0).max().unwrap_or(0));
+        let mut free = vec![true; granules];
+        pieces.iter().for_each(|&(from, to, _)| free[from..to].fill(false));
+        let mut found = Vec::new();
+        flat.holes(&mut |at, length| found.push((at, at + length)));
+        assert_eq!(found, holes(&free));
+        assert_eq!(flat.longest(), found.iter().map(|hole| code(hole.1 - hole.0)).max().unwrap_or(0));
+        for &(from, to, live) in &pieces {
+            assert_eq!((flat.what(from), flat.next(from + 1)), (if live { What::Live } else { What::Dead }, to));
+            assert_eq!(flat.prev(to - 1), Some(from));
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! May know: client, context, buddy.
 
 use super::Outstanding;
-use crate::client::pages::{list_of, state_of, use_of};
+use crate::client::pages::{list_of, state_of};
 use crate::client::{Client, code};
 use crate::context::Context;
 use crate::memory::{NONE, kind};
@@ -49,7 +49,7 @@ pub(super) fn run(context: &Context, client: &Client, head: usize, outstanding: 
     good.then_some(blocks)
 }
 
-fn note(outstanding: &mut Outstanding, code: u32, waiting: bool) {
+pub(super) fn note(outstanding: &mut Outstanding, code: u32, waiting: bool) {
     if let Some(count) = outstanding.get_mut(code as usize & 0xff) {
         *count += waiting as u32;
     }
@@ -64,7 +64,11 @@ pub(super) fn buddy(context: &Context, client: &Client, block: usize, outstandin
         return false;
     }
     let (list, units) = state_of(context, block);
-    if list != list_of(context, use_of(context, block), space.largest()) || units != space.free_units() {
+    let idle = idle_units(context, client, block);
+    if list != list_of(context, space.largest()) || units != space.free_units() + idle {
+        return false;
+    }
+    if idle > 0 && units >= map.shape.units_per_block() {
         return false;
     }
     let tail = record.tail.load(Relaxed) as usize;
@@ -170,10 +174,7 @@ fn piece(
         return slab(context, client, code, unit, at, outstanding);
     }
     let record = map.slab(at);
-    if code == code::RUN {
-        return packed_run(context, client, at, room, outstanding);
-    }
-    let units = if !context.sizes.packed() && code <= slabs + map.shape.order_max() && record.free.load(Relaxed) == 0 {
+    let units = if code <= slabs + map.shape.order_max() && record.free.load(Relaxed) == 0 {
         1 << (code - slabs)
     } else {
         return None;
@@ -191,34 +192,6 @@ fn piece(
         return None;
     }
     note(outstanding, code, !live);
-    Some(units)
-}
-
-/// A run in a flat block: each unit names the first.
-fn packed_run(
-    context: &Context,
-    client: &Client,
-    at: usize,
-    room: usize,
-    outstanding: &mut Outstanding,
-) -> Option<usize> {
-    let map = &context.map;
-    let units = map.slab(at).free.load(Relaxed) as usize;
-    if !context.sizes.packed() || units == 0 || units > room {
-        return None;
-    }
-    let named = (at..at + units).all(|unit| {
-        let record = map.slab(unit);
-        map.unit(unit).load(Relaxed) == client.owner.get() | code::RUN
-            && record.next.get() as usize == at
-            && record.prev.get() == 0
-            && (unit == at || record.free.load(Relaxed) == 0)
-    });
-    let live = map.is_live(at << (map.shape.unit_shift - map.shape.granule_shift));
-    if !named || live_count(context, at, units) != live as usize {
-        return None;
-    }
-    note(outstanding, code::RUN, !live);
     Some(units)
 }
 
@@ -261,6 +234,23 @@ fn slab(
         }
     }
     (live_count(context, at, units) == live).then_some(units)
+}
+
+/// Units of slabs with nothing in use.
+fn idle_units(context: &Context, client: &Client, block: usize) -> usize {
+    let map = &context.map;
+    let first = map.first_unit(block);
+    let mut units = 0;
+    for unit in first..first + map.shape.units_per_block() {
+        let word = map.unit(unit).load(Relaxed);
+        let info = context.sizes.class((word & 0xff) as usize);
+        let idle = context.keeps_slabs()
+            && word & !0xff == client.owner.get()
+            && info.cells > 0
+            && map.slab(unit).free.load(Relaxed) == info.full;
+        units += (idle as usize) << info.slab_order;
+    }
+    units
 }
 
 /// How many slabs of a class have a free cell.

@@ -1,9 +1,10 @@
 //! A client's caches and its quarantine: every entry is a piece that is neither live nor free, and none is missing.
 //! May know: client, context, guard.
 
-use super::{Fault, Outstanding};
+use super::{Fault, Outstanding, packed};
 use crate::client::cache::{block_of_entry, pieces_for};
 use crate::client::find::{self, Found};
+use crate::client::open::OPEN_SLABS;
 use crate::client::{Client, PACKED_TOPS, PLAIN_TOPS};
 use crate::context::{Context, FULL_BIT, MARK};
 use crate::flags;
@@ -25,6 +26,8 @@ pub(super) fn caches(context: &Context, client: &Client, outstanding: &mut Outst
     }
     let most = if context.sizes.packed() { PACKED_TOPS } else { PLAIN_TOPS };
     (0..context.cached_classes as usize).all(|class| cache(context, client, class, outstanding))
+        && client.open_first.iter().fold(0, |sum, first| sum ^ first.get()) == client.open_parity.get()
+        && (0..OPEN_SLABS).all(|class| open(context, client, class, outstanding))
         && (context.cached_classes as usize..most)
             .all(|class| client.top_checked(context, class) == Some(Context::NULL_CACHE))
         && pieces(context, client)
@@ -39,11 +42,44 @@ fn cache(context: &Context, client: &Client, class: usize, outstanding: &mut Out
         let Some(found) = waiting(context, client, offset) else { return false };
         // Short arrays: comparing each with each finds an entry that is in twice.
         let twice = (first + 1..entry).any(|other| context.map.cache(other).get() == granule);
-        if found.code as usize != class || twice || !take(outstanding, class as u32) {
+        let of_class = if context.sizes.packed() {
+            packed::waiting_code(context, found.usable) as usize == class
+        } else {
+            found.code as usize == class
+        };
+        if !of_class || twice || !take(outstanding, class as u32) {
             return false;
         }
     }
     count <= capacity
+}
+
+/// The cells of a class's open slab that wait: none is live or free, or in the cache.
+fn open(context: &Context, client: &Client, class: usize, outstanding: &mut Outstanding) -> bool {
+    let (slab, mut cells) = client.opened(context, class);
+    if cells == 0 {
+        return true;
+    }
+    let info = context.sizes.class(class);
+    if !context.keeps_slabs()
+        || class >= context.sizes.count()
+        || cells & !info.full != 0
+        || slab >= context.map.unit_count()
+    {
+        return false;
+    }
+    let (first, count) = array(context, client, class).map_or((0, 0), |(first, count, _)| (first, count));
+    while cells != 0 {
+        let offset = (slab << context.map.shape.unit_shift) + cells.trailing_zeros() as usize * info.cell as usize;
+        cells &= cells - 1;
+        let granule = (offset >> context.map.shape.granule_shift) as u32;
+        let twice = (first + 1..first + 1 + count).any(|entry| context.map.cache(entry).get() == granule);
+        let fits = waiting(context, client, offset).is_some_and(|found| found.code as usize == class);
+        if twice || !fits || !take(outstanding, class as u32) {
+            return false;
+        }
+    }
+    true
 }
 
 /// The EMPTY mark of a class's array, its entries, its capacity; None if anything about it is wrong.
@@ -157,7 +193,8 @@ pub(super) fn quarantine(context: &Context, client: &Client, outstanding: &mut O
         let Some(found) = waiting(context, client, granule << context.map.shape.granule_shift) else { return false };
         weight += found.usable / 16 * 16;
         let twice = (0..at).any(|other| client.quarantined(context, other) == granule);
-        if twice || !take(outstanding, found.code) {
+        let code = if context.sizes.packed() { packed::waiting_code(context, found.usable) } else { found.code };
+        if twice || !take(outstanding, code) {
             return false;
         }
     }

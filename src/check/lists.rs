@@ -1,11 +1,13 @@
 //! A client's own numbers, and its lists of blocks and slabs.
 //! May know: client, context.
 
-use super::{Outstanding, block};
+use super::{Outstanding, block, packed};
+use crate::client::packed::list_of_reach;
 use crate::client::pages::state_of;
 use crate::client::{Client, FULL_LIST, RUN_LIST};
 use crate::context::Context;
 use crate::memory::{NONE, kind};
+use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 
 pub(super) fn scalars(context: &Context, client: &Client) -> bool {
@@ -25,21 +27,26 @@ pub(super) fn scalars(context: &Context, client: &Client) -> bool {
         && client.fast_granules.get() == if fast == 0 { 0 } else { granules.min(crate::context::MARK as usize) }
         && (context.has(crate::flags::SHARED_CLIENTS) || client.lock.is_free())
         && client.fast_owner.get() == client.owner.get() as usize
-        && client.slabs.iter().skip(context.sizes.count()).all(|unused| unused.get() == 0)
+        && (context.sizes.packed() || client.slabs.iter().skip(context.sizes.count()).all(|unused| unused.get() == 0))
+        && (context.keeps_slabs() || client.idle.iter().all(|unused| unused.get() == NONE))
         && (client.no_pieces_at.get() == NONE || client.no_pieces_at.get() <= client.peak.get())
         && (client.failed_count.get() > 0 || client.largest_failed.get() == 0)
 }
 
 /// Every list: its links, its blocks, and that together they are all the blocks that the client holds.
 pub(super) fn blocks(context: &Context, client: &Client, outstanding: &mut Outstanding) -> bool {
+    listed(context, client, outstanding).is_some()
+}
+
+fn listed(context: &Context, client: &Client, outstanding: &mut Outstanding) -> Option<()> {
     let mut listed = 0;
-    for (list, head) in client.lists.iter().enumerate() {
+    for list in 0..Client::list_count(context) {
         let mut prev = NONE;
-        let mut at = head.get();
+        let mut at = client.list(list)?.get();
         while at != NONE {
             let number = at as usize;
             if number >= context.watermark.load(Relaxed) || listed >= client.held.get() as usize {
-                return false;
+                return None;
             }
             let record = context.map.record(number);
             let owner = record.owner.load(Relaxed);
@@ -47,59 +54,68 @@ pub(super) fn blocks(context: &Context, client: &Client, outstanding: &mut Outst
                 || record.slot.load(Relaxed) != client.slot()
                 || record.prev.load(Relaxed) != prev
             {
-                return false;
+                return None;
             }
             let count = match owner & 0xff {
+                kind::BUDDY if context.sizes.packed() && list_of_reach(state_of(context, number).0 as u8) == list => {
+                    packed::block(context, client, number, outstanding)
+                }
                 kind::HEAD if list == RUN_LIST => block::run(context, client, number, outstanding),
                 kind::BUDDY if list <= FULL_LIST && state_of(context, number).0 == list => {
                     block::buddy(context, client, number, outstanding).then_some(1)
                 }
                 _ => None,
             };
-            let Some(count) = count else { return false };
+            let count = count?;
             listed += count;
             prev = at;
             at = record.next.load(Relaxed);
         }
     }
     let owned = (0..context.watermark.load(Relaxed)).filter(|&block| client.owns_block(context, block)).count();
-    listed == client.held.get() as usize && owned == listed
+    (listed == client.held.get() as usize && owned == listed).then_some(())
 }
 
 /// Every list of slabs: its links, and that it has exactly the slabs of its class with free cells.
 pub(super) fn slabs(context: &Context, client: &Client) -> bool {
     for (class, head) in client.slabs.iter().enumerate().take(context.sizes.count()) {
-        let info = context.sizes.class(class);
-        let mut prev = NONE;
-        let mut at = head.get();
-        let (mut listed, mut empty) = (0, 0);
-        while at != NONE {
-            let unit = at as usize;
-            if unit >= context.map.unit_count()
-                || unit & ((1 << info.slab_order) - 1) != 0
-                || listed > context.map.unit_count()
-            {
-                return false;
-            }
-            let home = context.map.block_of_unit(unit);
-            let record = context.map.slab(unit);
-            if home >= context.watermark.load(Relaxed)
-                || !client.owns_block(context, home)
-                || context.map.unit(unit).load(Relaxed) != client.owner.get() | class as u32
-                || record.free.load(Relaxed) == 0
-                || record.prev.get() != prev
-            {
-                return false;
-            }
-            listed += 1;
-            empty += (record.free.load(Relaxed) == info.full) as usize;
-            prev = at;
-            at = record.next.get();
-        }
-        let may_be_empty = (context.cached_classes > 0) as usize;
-        if listed != block::slabs_with_free(context, client, class) || empty > may_be_empty {
+        let idle = client.idle.get(class).filter(|_| context.keeps_slabs());
+        let Some(listed) = slab_list(context, client, class, head.get(), false) else { return false };
+        let Some(kept) = slab_list(context, client, class, idle.map_or(NONE, Cell::get), true) else { return false };
+        if listed + kept != block::slabs_with_free(context, client, class) {
             return false;
         }
     }
     true
+}
+
+/// One list of slabs, of those in use or of idle ones: how many.
+fn slab_list(context: &Context, client: &Client, class: usize, head: u32, idle: bool) -> Option<usize> {
+    let info = context.sizes.class(class);
+    let (mut at, mut prev, mut listed) = (head, NONE, 0);
+    while at != NONE {
+        let unit = at as usize;
+        if unit >= context.map.unit_count()
+            || unit & ((1 << info.slab_order) - 1) != 0
+            || listed > context.map.unit_count()
+        {
+            return None;
+        }
+        let home = context.map.block_of_unit(unit);
+        let record = context.map.slab(unit);
+        let free = record.free.load(Relaxed);
+        if home >= context.watermark.load(Relaxed)
+            || !client.owns_block(context, home)
+            || context.map.unit(unit).load(Relaxed) != client.owner.get() | class as u32
+            || free == 0
+            || (free == info.full) != idle
+            || record.prev.get() != prev
+        {
+            return None;
+        }
+        listed += 1;
+        prev = at;
+        at = record.next.get();
+    }
+    Some(listed)
 }

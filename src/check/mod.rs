@@ -12,6 +12,7 @@ mod block;
 mod caches;
 mod context;
 mod lists;
+mod packed;
 
 use crate::client::Client;
 use crate::client::find::Found;
@@ -51,7 +52,7 @@ fn records(context: &Context, client: &Client) -> bool {
     }
     let mut outstanding: Outstanding = [0; 256];
     lists::blocks(context, client, &mut outstanding)
-        && lists::slabs(context, client)
+        && (context.sizes.packed() || lists::slabs(context, client))
         && caches::caches(context, client, &mut outstanding)
         && caches::quarantine(context, client, &mut outstanding)
         && outstanding.iter().all(|&count| count == 0)

@@ -6,7 +6,6 @@
 //! May know: context, slab, cache, pages, run, guard.
 
 use super::Client;
-use super::pages::Use;
 use crate::context::Context;
 use crate::context::callbacks::Kind;
 use crate::flags;
@@ -89,6 +88,9 @@ impl Client {
         let place = context.sizes.place_aligned(size, alignment)?;
         let blocks = match place {
             Place::Blocks { blocks, units } => blocks + (units > 0) as usize,
+            Place::Piece { bytes, .. } => {
+                (bytes >> context.map.shape.block_shift) + (bytes & (context.map.shape.block_size() - 1) != 0) as usize
+            }
             _ => 1,
         };
         (blocks <= context.usable_blocks()).then_some(place)
@@ -150,10 +152,12 @@ impl Client {
     fn reclaim_for(&self, context: &Context, place: Place) -> bool {
         let drained = self.drain_quarantine(context);
         let _lock = self.lock_shared(context);
-        let flushed = self.flush_caches(context) | self.give_kept_slabs(context);
+        let flushed = self.flush_caches(context) | self.give_idle_slabs(context);
         // An empty block serves whatever fits into a block; above the limit the client would not get it back. A run
         // may need its place.
-        let given = matches!(place, Place::Blocks { .. }) && self.give_empty_blocks(context, 0) > 0;
+        let long =
+            matches!(place, Place::Blocks { .. }) || context.sizes.usable(place) > context.map.shape.block_size();
+        let given = long && self.give_empty_blocks(context, 0) > 0;
         drained || flushed || given
     }
 
@@ -188,20 +192,24 @@ impl Client {
                 }
                 Ok(self.slab_take(context, class)? << shape.granule_shift)
             }
-            Place::Units { units, order } => {
+            Place::Units { order, .. } => {
                 let class = context.sizes.count() + order as usize;
-                if !context.sizes.packed()
-                    && class < context.cached_classes as usize
+                if class < context.cached_classes as usize
                     && let Some(granule) = self.cache_pop(context, class)
                 {
                     return Ok(granule << shape.granule_shift);
                 }
-                if !context.sizes.packed() {
-                    return self.fetch(context, class);
+                self.fetch(context, class)
+            }
+            Place::Piece { bytes, align } => {
+                let class = context.sizes.cache_class(bytes);
+                if class < context.cached_classes as usize
+                    && align == shape.alignment
+                    && let Some(granule) = self.cache_pop(context, class)
+                {
+                    return Ok(granule << shape.granule_shift);
                 }
-                let first = self.alloc_units(context, units, order, Use::Runs)?;
-                self.sign_run(context, first, 0, units);
-                Ok(first << shape.unit_shift)
+                self.packed_take(context, bytes, align)
             }
             Place::Blocks { blocks, units } => self.take_run(context, blocks, units),
         }
@@ -212,12 +220,13 @@ impl Client {
         let shape = &context.map.shape;
         let slabs = context.sizes.count();
         if class < slabs {
-            self.cache_begin(context, class);
-            let count = self.refill_count(context, class);
-            return Ok(self.slab_refill(context, class, count)? << shape.granule_shift);
+            if context.keeps_slabs() {
+                return Ok(self.open_take(context, class)? << shape.granule_shift);
+            }
+            return Ok(self.slab_take(context, class)? << shape.granule_shift);
         }
         let order = (class - slabs) as u32;
-        let first = self.alloc_units(context, 1 << order, order, Use::Runs)?;
+        let first = self.alloc_units(context, order)?;
         context.map.unit(first).store(self.owner.get() | class as u32, Relaxed);
         Ok(first << shape.unit_shift)
     }
@@ -226,7 +235,7 @@ impl Client {
     pub(crate) fn reclaim(&self, context: &Context) -> bool {
         let drained = self.drain_quarantine(context);
         let _lock = self.lock_shared(context);
-        let flushed = self.flush_caches(context) | self.give_kept_slabs(context);
+        let flushed = self.flush_caches(context) | self.give_idle_slabs(context);
         self.give_empty_blocks(context, 0) > 0 || flushed || drained
     }
 }

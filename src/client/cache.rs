@@ -37,7 +37,7 @@ impl Client {
     }
 
     /// The number of the entry at the top.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn top(&self, context: &Context, class: usize) -> usize {
         if context.sizes.packed() {
             return self.packed_top(class).get() as usize;
@@ -57,7 +57,7 @@ impl Client {
         (top == Context::NULL_CACHE || (CACHE_PIECE + 1..entries).contains(&top)).then_some(top)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn set_top(&self, context: &Context, class: usize, entry: usize) {
         if context.sizes.packed() {
             self.packed_top(class).set(entry as u32);
@@ -76,7 +76,7 @@ impl Client {
 
     // ---- one entry ----
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn cache_pop(&self, context: &Context, class: usize) -> Option<usize> {
         let top = self.top(context, class) - 1;
         let granule = context.map.cache(top).get();
@@ -101,32 +101,12 @@ impl Client {
 
     // ---- many entries ----
 
-    fn cell_bytes(context: &Context, class: usize) -> usize {
-        let slabs = context.sizes.count();
-        if class < slabs {
-            context.sizes.class(class).cell as usize
-        } else {
-            1 << (context.map.shape.unit_shift as usize + class - slabs)
-        }
-    }
-
     /// The most entries that a class's cache may ever have.
     fn most_entries(context: &Context, class: usize) -> usize {
-        let slabs = context.sizes.count();
-        if class < slabs {
+        if class < context.sizes.count() {
             return context.sizes.class(class).most_cached as usize;
         }
-        most_cached(Self::cell_bytes(context, class))
-    }
-
-    /// How many entries a refill fetches: half of the cache, but not much memory.
-    pub(super) fn refill_count(&self, context: &Context, class: usize) -> usize {
-        let most = context.sizes.class(class).most_cached as usize / 2;
-        if self.granules.get() > MARK as usize {
-            return 0; // some of the client's granules are too large to be cached
-        }
-        let mark = context.map.cache(self.top(context, class) - 1).get();
-        ((mark & (FULL_BIT - 1)) as usize / 2).min(most)
+        most_cached(context.sizes.cached_bytes(class))
     }
 
     /// Is a longer array for this class worth looking for? Where no piece was free there is none before the client has
@@ -159,22 +139,11 @@ impl Client {
         false
     }
 
-    /// A cache for a class that has none yet.
-    pub(super) fn cache_begin(&self, context: &Context, class: usize) {
-        let top = self.top(context, class);
-        if top == Context::NULL_CACHE && self.no_pieces_at.get() != self.held.get() {
-            let wanted = Self::most_entries(context, class).min(CACHE_PIECE - 2);
-            if let Some(first) = self.take_pieces(context, pieces_for(wanted)) {
-                self.move_array(context, class, first, wanted);
-            }
-        }
-    }
-
     /// Moves the entries of a class into the fresh array whose EMPTY mark is to be at `first`.
     fn move_array(&self, context: &Context, class: usize, first: usize, capacity: usize) {
         let map = &context.map;
         map.cache(first).set(MARK | capacity as u32);
-        for entry in first + 1..=first + capacity {
+        for entry in first + 1..first + 1 + capacity {
             map.cache(entry).set(0);
         }
         map.cache(first + capacity + 1).set(MARK | FULL_BIT | capacity as u32);
@@ -200,7 +169,10 @@ impl Client {
     #[inline]
     pub(super) fn put_back(&self, context: &Context, class: usize, granule: usize) {
         let slabs = context.sizes.count();
-        if class < slabs {
+        if context.sizes.packed() {
+            let shift = context.map.shape.granule_shift;
+            self.packed_free(context, granule << shift, context.sizes.cached_bytes(class));
+        } else if class < slabs {
             let _ = self.slab_put(context, class, granule);
         } else {
             let unit = granule >> (context.map.shape.unit_shift - context.map.shape.granule_shift);
@@ -213,6 +185,7 @@ impl Client {
         let mut any = false;
         for class in 0..context.cached_classes as usize {
             any |= self.flush_class(context, class);
+            any |= self.close_slab(context, class);
         }
         any
     }
@@ -235,7 +208,8 @@ impl Client {
         if count > pieces || count == 0 {
             return None;
         }
-        for list in self.lists.iter().take(FULL_LIST + 1) {
+        let lists = if context.sizes.packed() { Self::list_count(context) } else { FULL_LIST + 1 };
+        for list in (0..lists).filter_map(|list| self.list(list)) {
             let mut block = list.get();
             for _ in 0..4 {
                 if block == NONE {

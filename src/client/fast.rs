@@ -18,8 +18,10 @@
 
 use super::Client;
 use super::alloc::Request;
+use super::open::OPEN_SLABS;
 use crate::context::Context;
 use crate::context::{FULL_BIT, MARK};
+use crate::status::Status;
 use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -41,26 +43,48 @@ pub unsafe fn alloc(handle: *const Client, size: usize) -> *mut u8 {
             // log2 is 3 for the smallest class.
             let log = (last | 15).ilog2() as usize;
             // SAFETY: sizes below the bound belong to classes that have a top. Below a top there is always an
-            // entry or a mark; granules in caches lie in blocks of this client, so their live words exist.
+            // entry or a mark; granules in caches lie in blocks of this client.
             unsafe {
                 let place = &*client.tops.as_ptr().wrapping_sub(FIRST_LOG).wrapping_add(log);
                 let granule = (*place.load(Relaxed).sub(1)).get();
                 if granule < MARK {
                     // Loaded anew: the compiler makes one instruction of it.
                     place.store(place.load(Relaxed).sub(1), Relaxed);
-                    let granule = granule as usize;
-                    let word = &*client.lives.get().add(granule >> 6);
-                    // A plain read: nobody else writes this word.
-                    let live = word.as_ptr().read_volatile();
-                    word.store(live | 1 << (granule & 63), Relaxed);
-                    return client.base.get().add(granule << GRANULE_SHIFT);
+                    return client.begin_live(granule as usize);
                 }
-                return client.underflow(size, log - FIRST_LOG);
+                return client.alloc_open(size, log);
             }
         }
     }
     // SAFETY: as the caller promised.
     unsafe { super::alloc::long_way(handle, size) }
+}
+
+/// The same, and `size` bytes of it are zero. None: take the long way.
+///
+/// # Safety
+/// As `Client::from_handle`; `size` may be anything.
+#[inline(always)]
+pub unsafe fn alloc_zeroed(handle: *const Client, size: usize) -> Option<*mut u8> {
+    // SAFETY: as in `alloc`; a dead client has bounds of 0.
+    if handle.is_null() || size.wrapping_sub(1) >= unsafe { (*handle).fast_sizes.get() } {
+        return None;
+    }
+    // SAFETY: as the caller promised; what alloc gives has `size` bytes that nobody else uses.
+    unsafe {
+        let memory = alloc_call(handle, size);
+        if !memory.is_null() {
+            memory.write_bytes(0, size);
+        }
+        Some(memory)
+    }
+}
+
+/// `alloc` as a call.
+#[inline(never)]
+unsafe fn alloc_call(handle: *const Client, size: usize) -> *mut u8 {
+    // SAFETY: as the caller promised.
+    unsafe { alloc(handle, size) }
 }
 
 /// # Safety
@@ -79,8 +103,8 @@ pub unsafe fn free(handle: *const Client, pointer: *mut u8) -> i32 {
             let class = unit.load(Relaxed) as usize ^ client.fast_owner.get();
             // With its bit turned a word gets smaller if and only if the bit was set.
             let live = word.load(Relaxed);
-            let turned = live ^ 1 << (granule & 63);
-            if class < super::PLAIN_TOPS && turned < live {
+            if class < super::PLAIN_TOPS && live >> (granule & 63) & 1 != 0 {
+                let turned = live & (!1u64).rotate_left(granule as u32);
                 // SAFETY: the class is one that has a top. At a top there is always a place or a mark.
                 unsafe {
                     let place = client.tops.get_unchecked(class);
@@ -92,7 +116,7 @@ pub unsafe fn free(handle: *const Client, pointer: *mut u8) -> i32 {
                         return 0;
                     }
                     word.store(turned, Relaxed);
-                    return client.overflow(pointer, class);
+                    return client.free_to_slab(class, granule);
                 }
             }
         }
@@ -101,30 +125,126 @@ pub unsafe fn free(handle: *const Client, pointer: *mut u8) -> i32 {
     unsafe { super::free::long_way(handle, pointer) }
 }
 
-/// The same cell for another size of its class: nothing to do. None: take the long way.
+/// The same cell for another size of its class, or a move from cell to cell. NULL: take the long way.
 ///
 /// # Safety
 /// As `Client::from_handle`; `pointer` may be anything.
 #[inline(always)]
-pub unsafe fn realloc_in_cell(handle: *const Client, pointer: *mut u8, size: usize) -> bool {
+pub unsafe fn realloc(handle: *const Client, pointer: *mut u8, size: usize) -> *mut u8 {
     if handle.is_null() {
-        return false;
+        return core::ptr::null_mut();
     }
     // SAFETY: the caller promises a slot, dead or alive; a dead one has bounds of 0.
     let client = unsafe { &*handle };
     let granule = pointer.addr().wrapping_sub(client.base.get().addr()).rotate_right(GRANULE_SHIFT);
     let last = size.wrapping_sub(1);
     if granule >= client.fast_granules.get() || last >= client.fast_sizes.get() {
-        return false;
+        return core::ptr::null_mut();
     }
     // SAFETY: as in `free`.
     let (unit, word) = unsafe { (&*client.units.get().add(granule >> 6), &*client.lives.get().add(granule >> 6)) };
-    let class = (last | 15).ilog2() - FIRST_LOG as u32;
-    unit.load(Relaxed) == client.owner.get() | class && word.load(Relaxed) >> (granule & 63) & 1 != 0
+    let old = unit.load(Relaxed) as usize ^ client.fast_owner.get();
+    let new = (last | 15).ilog2() as usize - FIRST_LOG;
+    if old >= super::PLAIN_TOPS || word.load(Relaxed) >> (granule & 63) & 1 == 0 {
+        return core::ptr::null_mut();
+    }
+    if old == new {
+        return pointer;
+    }
+    client.move_cell(pointer, old, new, size)
 }
 
 impl Client {
-    /// The fast path's request of a class whose cache is empty.
+    /// Notes that a piece is live; its address.
+    ///
+    /// # Safety
+    /// The piece begins at that granule, in a block of this client.
+    #[inline(always)]
+    unsafe fn begin_live(&self, granule: usize) -> *mut u8 {
+        // SAFETY: the block is one of the context's, so its live words and its bytes exist.
+        unsafe {
+            let word = &*self.lives.get().add(granule >> 6);
+            // A plain read: nobody else writes this word.
+            let live = word.as_ptr().read_volatile();
+            word.store(live | 1 << (granule & 63), Relaxed);
+            self.base.get().add(granule << GRANULE_SHIFT)
+        }
+    }
+
+    /// 0: the fast path is not open on a shared client. A plain 0 the compiler would see through; it would set the result
+    /// in each caller, which then could not leave by a jump.
+    #[inline(always)]
+    fn quiet(&self) -> i32 {
+        self.shared.get() as i32
+    }
+
+    /// The fast path's request of a class whose cache is empty: from the open slab.
+    #[inline(never)]
+    fn alloc_open(&self, size: usize, log: usize) -> *mut u8 {
+        if size <= 1 << (FIRST_LOG + OPEN_SLABS) {
+            // SAFETY: these sizes are those of classes that have an open slab; what waits in one lies in a block of ours.
+            unsafe {
+                let waiting = &*self.open_cells.as_ptr().wrapping_sub(FIRST_LOG).wrapping_add(log);
+                let cells = waiting.get();
+                if cells != 0 {
+                    waiting.set(cells & cells.wrapping_sub(1));
+                    // A cell is half a granule, times 2^log of the last offset in it.
+                    let first = &*self.open_first.as_ptr().wrapping_sub(FIRST_LOG).wrapping_add(log);
+                    let index = cells.trailing_zeros() as usize;
+                    return self.begin_live(first.get() as usize + ((index << log) >> FIRST_LOG));
+                }
+            }
+        }
+        self.underflow(size, log - FIRST_LOG)
+    }
+
+    /// The fast path's free of a piece whose cache is full: back to its slab, as `slab_put` does it.
+    #[inline(never)]
+    fn free_to_slab(&self, class: usize, granule: usize) -> i32 {
+        let context = self.context();
+        let (Some(mask), Some(full)) = (context.sizes.slab_mask.get(class), context.sizes.full.get(class)) else {
+            return self.overflow(class, granule);
+        };
+        let within = granule & *mask as usize;
+        let record = context.map.slab_at(granule - within, UNIT_SHIFT - GRANULE_SHIFT);
+        let old = record.free.load(Relaxed);
+        if old != 0 {
+            let new = old | 1 << ((within >> class) & 63);
+            record.free.store(new, Relaxed);
+            if new != *full {
+                return self.quiet();
+            }
+        }
+        self.slab_turned(class, granule)
+    }
+
+    /// The fast path's realloc of a live piece to another class, where at least one of the two is a slab's: a run may
+    /// change in place, so that is for the long way; as is every shortage. NULL: nothing was done.
+    #[inline(never)]
+    fn move_cell(&self, pointer: *mut u8, old: usize, new: usize, size: usize) -> *mut u8 {
+        if old >= OPEN_SLABS && new >= OPEN_SLABS {
+            return core::ptr::null_mut();
+        }
+        let context = self.context();
+        let Ok(offset) = self.quick_take(context, new) else { return core::ptr::null_mut() };
+        let from = pointer.addr() - context.map.base().addr();
+        // A piece of class c is 2^c granules, runs as well as cells.
+        context.map.copy(from, offset, size.min(1 << (GRANULE_SHIFT as usize + old)));
+        context.map.set_live(offset >> GRANULE_SHIFT, true);
+        // SAFETY: the handle is this client; what `pointer` is was found out.
+        let _ = unsafe { free(self, pointer) };
+        context.map.address_of(offset)
+    }
+
+    /// A piece of a class from its cache, or from where `fetch` takes it; its offset.
+    fn quick_take(&self, context: &Context, class: usize) -> Result<usize, Status> {
+        match self.cache_pop(context, class) {
+            Some(granule) => Ok(granule << GRANULE_SHIFT),
+            None => self.fetch(context, class),
+        }
+    }
+
+    /// The fast path's request of a class whose cache is empty, and no slab is open.
     #[inline(never)]
     fn underflow(&self, size: usize, class: usize) -> *mut u8 {
         let context = self.context();
@@ -138,21 +258,30 @@ impl Client {
         }
     }
 
-    /// The fast path's free of a piece whose cache is full. It is no longer live.
+    /// The fast path's free of a run whose cache is full. It is no longer live.
     #[inline(never)]
-    fn overflow(&self, pointer: *mut u8, class: usize) -> i32 {
+    fn overflow(&self, class: usize, granule: usize) -> i32 {
         let context = self.context();
-        let granule = (pointer.addr() - context.map.base().addr()) >> GRANULE_SHIFT;
-        // SAFETY: the class had a top on the fast path; at a full cache's top there is the mark with its capacity.
-        let capacity = unsafe { (*self.tops.get_unchecked(class).load(Relaxed)).get() } & (FULL_BIT - 1);
-        let slab = class < context.sizes.count();
-        if !slab || self.may_grow(context, class, capacity) {
-            self.retire_cached(context, class, granule);
+        self.retire_cached(context, class, granule);
+        self.settle(context);
+        self.quiet()
+    }
+
+    /// A cell comes back to a slab that has no free cell, or came back as the last that was missing: the rarer frees.
+    #[inline(never)]
+    fn slab_turned(&self, class: usize, granule: usize) -> i32 {
+        let context = self.context();
+        // Where the bit is set already, to set it again changes nothing.
+        if self.slab_put(context, class, granule) {
             self.settle(context);
-        } else if self.slab_put_shaped(context, class, granule, GRANULE_SHIFT, UNIT_SHIFT) {
-            self.settle(context);
+        } else {
+            // Now and then, a longer cache may serve better.
+            let top = self.top(context, class);
+            if self.may_grow(context, class, context.map.cache(top).get() & (FULL_BIT - 1)) {
+                let _ = self.cache_make_room(context, class, granule);
+            }
         }
-        0
+        self.quiet()
     }
 
     /// May this call take the second path?
@@ -165,11 +294,11 @@ impl Client {
     #[inline(always)]
     pub(super) fn second_alloc(&self, context: &Context, size: usize) -> Option<usize> {
         let class = context.sizes.cache_class(size);
-        if class >= context.cached_classes as usize {
-            return None;
-        }
         let _lock = self.lock_shared(context);
-        let granule = self.cache_pop(context, class)?;
+        let cached = class < context.cached_classes as usize;
+        let Some(granule) = (if cached { self.cache_pop(context, class) } else { None }) else {
+            return if context.sizes.packed() { self.packed_second_alloc(context, size) } else { None };
+        };
         context.map.set_live(granule, true);
         Some(granule << context.map.shape.granule_shift)
     }
@@ -191,6 +320,9 @@ impl Client {
     #[inline(always)]
     pub(super) fn second_free(&self, context: &Context, address: usize) -> bool {
         let _lock = self.lock_shared(context);
+        if context.sizes.packed() {
+            return self.packed_second_free(context, address);
+        }
         let Some((granule, class)) = self.cached_piece(context, address) else { return false };
         if !self.cache_push(context, class, granule) {
             return false;
@@ -203,6 +335,9 @@ impl Client {
     #[inline(always)]
     pub(super) fn second_realloc(&self, context: &Context, address: usize, size: usize) -> bool {
         let _lock = self.lock_shared(context);
+        if context.sizes.packed() {
+            return self.packed_second_realloc(context, address, size);
+        }
         self.cached_piece(context, address).is_some_and(|(_, class)| class == context.sizes.cache_class(size))
     }
 }

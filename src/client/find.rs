@@ -3,9 +3,10 @@
 //! ```text
 //!   address -> block record -> BUDDY: unit word -> slab: first unit, cell, live bit
 //!                                              -> tail of a run: its head
-//!                                              -> PACKED run: its first unit
 //!                                              -> else: heads of runs at ever higher orders
 //!                           -> HEAD, BODY: the head
+//!   PACKED  -> block record -> the block's map: the last thing that begins at or before it, or
+//!                           -> the block in which the piece begins that covers the front
 //! ```
 //!
 //! Every address may be asked about; nothing of what a client can write is read. All that is read are atomics, so
@@ -14,6 +15,7 @@
 
 use super::{Client, code};
 use crate::context::Context;
+use crate::flat::What;
 use crate::guard;
 use crate::memory::kind;
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
@@ -55,6 +57,9 @@ pub fn holder(context: &Context, owner: u32, offset: usize) -> Option<Found> {
     let map = &context.map;
     let shape = &map.shape;
     let block = offset >> shape.block_shift;
+    if shape.packed {
+        return piece(context, owner, offset >> shape.granule_shift);
+    }
     match owned(context, block, owner)? {
         kind::HEAD => run_of_blocks(context, owner, block),
         kind::BODY => run_of_blocks(context, owner, map.record(block).run.load(Relaxed) as usize),
@@ -66,14 +71,11 @@ pub fn holder(context: &Context, owner: u32, offset: usize) -> Option<Found> {
                 if (code as usize) < context.sizes.count() {
                     return cell(context, unit, code, offset);
                 }
-                if code == code::RUN {
-                    return packed_run(context, owner, unit);
-                }
                 if code == code::TAIL {
                     return run_of_blocks(context, owner, map.record(block).run.load(Relaxed) as usize);
                 }
             }
-            if context.sizes.packed() { None } else { run_of_units(context, owner, unit) }
+            run_of_units(context, owner, unit)
         }
     }
 }
@@ -115,22 +117,51 @@ fn run_of_units(context: &Context, owner: u32, unit: usize) -> Option<Found> {
     None
 }
 
-/// A run of units in a flat block: every unit of it knows the first, and the first knows how many they are.
-fn packed_run(context: &Context, owner: u32, unit: usize) -> Option<Found> {
+/// PACKED: the piece that holds a granule.
+fn piece(context: &Context, owner: u32, granule: usize) -> Option<Found> {
     let map = &context.map;
-    let shape = &map.shape;
-    let head = map.slab(unit).next.get() as usize;
-    let same_block = head <= unit && map.block_of_unit(head) == map.block_of_unit(unit);
-    if !same_block || map.unit(head).load(Relaxed) != owner | code::RUN {
+    let shift = map.shape.block_shift - map.shape.granule_shift;
+    let (mut block, mut at) = (granule >> shift, granule & (map.shape.granules_per_block() - 1));
+    let mut begins = None;
+    if owned(context, block, owner)? == kind::BUDDY {
+        begins = map.flat(block).prev(at);
+    }
+    if begins.is_none() {
+        block = map.record(block).run.load(Relaxed) as usize;
+        at = map.shape.granules_per_block() - 1;
+    }
+    (owned(context, block, owner)? == kind::BUDDY).then_some(())?;
+    let at = begins.or_else(|| map.flat(block).prev(at))?;
+    let what = map.flat(block).what(at);
+    let found = piece_at(context, owner, block, at)?;
+    (matches!(what, What::Live | What::Dead)
+        && granule - (found.start >> map.shape.granule_shift) < found.usable >> map.shape.granule_shift)
+        .then_some(Found { live: what == What::Live, ..found })
+}
+
+/// PACKED: the piece that begins at a granule, if it is live.
+pub fn live_piece(context: &Context, owner: u32, granule: usize) -> Option<Found> {
+    let map = &context.map;
+    let block = granule >> (map.shape.block_shift - map.shape.granule_shift);
+    if owned(context, block, owner)? != kind::BUDDY || !map.is_live(granule) {
         return None;
     }
-    let units = map.slab(head).free.load(Relaxed) as usize;
-    if unit - head >= units || units > shape.units_per_block() {
-        return None;
+    piece_at(context, owner, block, granule & (map.shape.granules_per_block() - 1))
+}
+
+/// PACKED: the piece that begins at granule `at` of a block, and goes on as far as the records say. It counts as live.
+fn piece_at(context: &Context, owner: u32, block: usize, at: usize) -> Option<Found> {
+    let map = &context.map;
+    let all = map.shape.granules_per_block();
+    let mut end = map.flat(block).next(at + 1);
+    let tail = map.record(block).tail.load(Relaxed) as usize;
+    if end == all && tail > 0 {
+        let last = block.checked_add(tail)?;
+        let part = if owned(context, last, owner)? == kind::BODY { all } else { map.flat(last).next(0) };
+        end = tail * all + part;
     }
-    let start = head << shape.unit_shift;
-    let live = map.is_live(start >> shape.granule_shift);
-    Some(Found { start, usable: units << shape.unit_shift, code: code::RUN, live })
+    let start = (block << map.shape.block_shift) + (at << map.shape.granule_shift);
+    Some(Found { start, usable: (end - at) << map.shape.granule_shift, code: code::PIECE, live: true })
 }
 
 fn run_of_blocks(context: &Context, owner: u32, head: usize) -> Option<Found> {

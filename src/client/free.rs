@@ -110,6 +110,9 @@ impl Client {
         if offset & ((1 << shape.granule_shift) - 1) != 0 || granule >= self.granules.get() {
             return None;
         }
+        if context.sizes.packed() {
+            return find::live_piece(context, self.owner.get(), granule);
+        }
         // A live bit in a unit with our word is the start of a live cell or run of ours: nothing else to ask.
         let word = context.map.unit(offset >> shape.unit_shift).load(Relaxed);
         if word & !0xff == self.owner.get() && context.map.is_live(granule) {
@@ -155,7 +158,7 @@ impl Client {
         let granule = found.start >> shape.granule_shift;
         let class = found.code as usize;
         match found.code {
-            code::RUN => self.free_run(context, found.start >> shape.unit_shift, found.usable >> shape.unit_shift),
+            code::PIECE => self.packed_retire(context, found.start, found.usable),
             code::HEAD => self.give_run(context, found.start >> shape.block_shift),
             _ if class < context.cached_classes as usize => {
                 if !self.cache_push(context, class, granule) {

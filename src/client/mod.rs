@@ -15,22 +15,28 @@
 //!
 //! Invariants (check.rs has them all): each block of the client is in exactly one of its lists; a cell or run is
 //! live, or in a cache, or in quarantine, or free in its slab or buddy, and never two of these.
-//! May know: context, memory, sizes, bitmap, buddy, guard.
+//! With PACKED there are no slabs, no units and no runs, but pieces in flat blocks: packed.rs.
+//! May know: context, memory, sizes, bitmap, buddy, flat, guard.
 
 pub mod alloc;
 pub mod cache;
 pub mod fast;
 pub mod find;
 pub mod free;
+pub mod idle;
 pub mod limits;
+pub mod open;
+pub mod packed;
 pub mod pages;
 pub mod quarantine;
+mod quick;
 pub mod realloc;
 pub mod run;
+mod seal;
 pub mod slab;
 
+use crate::context::Context;
 use crate::context::blocks::Claim;
-use crate::context::{Context, mix};
 use crate::flags;
 use crate::memory::{NONE, kind};
 use crate::status::Status;
@@ -40,8 +46,8 @@ use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering::R
 
 /// The low byte of a unit word, where it is not a class: slab classes and (default mode) orders of runs behind them.
 pub mod code {
-    /// First unit of a PACKED run; its length is in the slab record.
-    pub const RUN: u32 = 0xe0;
+    /// No word has it: what is found in a PACKED context.
+    pub const PIECE: u32 = 0xe0;
     /// First unit of a run of blocks.
     pub const HEAD: u32 = 0xe1;
     /// A unit in the last block of a run of blocks.
@@ -93,7 +99,14 @@ pub struct Client {
     pub(crate) granules: Cell<usize>,
     /// Behind the newest entry of each class's cache.
     pub(crate) tops: [AtomicPtr<Cell<u32>>; PLAIN_TOPS],
-    /// For each slab class the first slab with free cells.
+    /// See open.rs: the cells of each open slab that wait, and the slab's first granule.
+    pub(crate) open_cells: [Cell<u64>; open::OPEN_SLABS],
+    pub(crate) open_first: [Cell<u32>; open::OPEN_SLABS],
+    /// All of `open_first`, each bit turned so often as it is set there.
+    pub(crate) open_parity: Cell<u32>,
+    /// See idle.rs: for each class the first slab with nothing in use.
+    pub(crate) idle: [Cell<u32>; open::OPEN_SLABS],
+    /// For each slab class the first slab with free cells. PACKED: further lists of blocks (packed.rs).
     pub(crate) slabs: [Cell<u32>; crate::sizes::MAX_CLASSES],
     pub(crate) lists: [Cell<u32>; LISTS],
     slot: Cell<u32>,
@@ -117,7 +130,7 @@ pub struct Client {
     pub(crate) quarantine: quarantine::Ring,
     name: Cell<[u8; NAME_SIZE]>,
     /// Over what only setters change.
-    checksum: Cell<u32>,
+    pub(crate) checksum: Cell<u32>,
 }
 
 const _: () = assert!(size_of::<Client>() <= crate::layout::SLOT_SIZE);
@@ -233,10 +246,13 @@ impl Client {
         for list in &self.lists {
             list.set(NONE);
         }
-        for slab in self.slabs.iter().take(context.sizes.count()) {
+        let slabs = if context.sizes.packed() { self.slabs.len() } else { context.sizes.count() };
+        for slab in self.slabs.iter().take(slabs) {
             slab.set(NONE);
         }
         self.quarantine.reset();
+        self.forget_open();
+        self.forget_idle();
         self.forget_caches(context);
         self.open(context);
     }
@@ -317,8 +333,13 @@ impl Client {
     fn hand_back(&self, context: &Context) -> usize {
         let claim = self.claim(context);
         let mut given = 0;
-        for list in &self.lists {
-            given += context.give_list(list.replace(NONE));
+        let most = 2 * self.held.get() as usize > context.watermark.load(Relaxed);
+        if most {
+            given += context.give_owned(claim.owner);
+        }
+        for list in (0..Self::list_count(context)).filter_map(|list| self.list(list)) {
+            let head = list.replace(NONE);
+            given += if most { 0 } else { context.give_list(head) };
         }
         if given > 0 {
             context.account_list(given, &claim);
@@ -332,13 +353,11 @@ impl Client {
             return;
         }
         let shift = context.map.shape.block_shift;
-        for list in &self.lists {
+        for list in (0..Self::list_count(context)).filter_map(|list| self.list(list)) {
             let mut block = list.get();
             while block != NONE {
-                let record = context.map.record(block as usize);
-                let blocks = if record.owner.load(Relaxed) & 0xff == kind::HEAD { record.run.load(Relaxed) } else { 1 };
-                context.map.wipe((block as usize) << shift, (blocks as usize) << shift);
-                block = record.next.load(Relaxed);
+                context.with_further(block as usize, &mut |further| context.map.wipe(further << shift, 1 << shift));
+                block = context.map.record(block as usize).next.load(Relaxed);
             }
         }
     }
@@ -355,12 +374,11 @@ impl Client {
     fn close_watched(&self, context: &Context) {
         let map = &context.map;
         let shape = &map.shape;
-        for list in &self.lists {
+        for list in (0..Self::list_count(context)).filter_map(|list| self.list(list)) {
             let mut block = list.get();
             while block != NONE {
                 let record = map.record(block as usize);
                 let head = record.owner.load(Relaxed) & 0xff == kind::HEAD;
-                let blocks = if head { record.run.load(Relaxed) as usize } else { 1 };
                 let start = (block as usize) << shape.block_shift;
                 let first = start >> shape.granule_shift;
                 // A run of blocks has the live bit of its head and no other.
@@ -370,7 +388,8 @@ impl Client {
                         map.tools.end(map.address_of(granule << shape.granule_shift), 0);
                     }
                 }
-                map.close(start, blocks << shape.block_shift);
+                let close = &mut |further: usize| map.close(further << shape.block_shift, shape.block_size());
+                context.with_further(block as usize, close);
                 block = record.next.load(Relaxed);
             }
         }
@@ -526,52 +545,6 @@ impl Client {
         // The context is the caller's: of a damaged client the own pointer to it is not to be trusted.
         let _lock = self.lock_shared(context);
         self.name.get()
-    }
-
-    /// Renews the checksum after a setter.
-    pub(crate) fn seal(&self) {
-        self.checksum.set(self.expected_checksum());
-    }
-
-    pub fn checksum_matches(&self) -> bool {
-        self.checksum.get() == self.expected_checksum()
-    }
-
-    /// The same while no other thread may be about to change both.
-    pub fn locked_checksum_matches(&self) -> bool {
-        let _lock = self.lock.when(self.shared.get() != 0);
-        self.checksum_matches()
-    }
-
-    /// Changes the peak or a count of failures, and the checksum with it, at the cost of a few multiplications.
-    pub(crate) fn counted(&self, change: impl FnOnce()) {
-        let before = self.counts_hash();
-        change();
-        self.checksum.set(self.checksum.get() ^ before ^ self.counts_hash());
-    }
-
-    fn counts_hash(&self) -> u32 {
-        let hash = (self.peak.get() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            ^ (self.failed_count.get() as u64).wrapping_mul(0xbf58_476d_1ce4_e5b9)
-            ^ (self.largest_failed.get() as u64).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (hash >> 32) as u32
-    }
-
-    fn expected_checksum(&self) -> u32 {
-        let mut hash = mix(self.limit.get() as u64, self.guarantee.get() as u64);
-        hash = mix(hash, self.handler.get().map_or(0, |f| f as usize) as u64);
-        hash = mix(hash, self.handler_user.get().addr() as u64);
-        hash = mix(hash, self.user_data.get().addr() as u64);
-        hash = mix(hash, self.context.get().addr() as u64);
-        hash = mix(hash, self.base.get().addr() as u64);
-        hash = mix(hash, self.units.get().addr() as u64);
-        hash = mix(hash, self.lives.get().addr() as u64);
-        hash = mix(hash, self.fast_owner.get() as u64 ^ (self.shared.get() as u64) << 32);
-        hash = mix(hash, (self.owner.get() as u64) << 32 | self.slot.get() as u64);
-        for chunk in self.name.get().chunks(8) {
-            hash = mix(hash, chunk.iter().fold(0, |word, &byte| word << 8 | byte as u64));
-        }
-        (hash ^ (hash >> 32)) as u32 ^ self.counts_hash()
     }
 }
 

@@ -115,8 +115,9 @@ impl Client {
         if context.map.record(block).owner.load(Relaxed) & 0xff == kind::BUDDY {
             return Some(block);
         }
-        let lists = self.lists.iter().take(FULL_LIST + 1);
-        lists.map(Cell::get).find(|&head| head != NONE).map(|head| head as usize)
+        let lists = if context.sizes.packed() { Self::list_count(context) } else { FULL_LIST + 1 };
+        let mut lists = (0..lists).filter_map(|list| self.list(list)).map(Cell::get);
+        lists.find(|&head| head != NONE).map(|head| head as usize)
     }
 
     /// Most bytes in quarantine: half of what the client holds.

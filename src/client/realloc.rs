@@ -60,29 +60,20 @@ impl Client {
         let shift = map.shape.unit_shift;
         let first = found.start >> shift;
         if usable < found.usable && context.has(flags::WIPE) && !matches!(place, Place::Slab(_)) {
-            let cut = matches!((found.code, place), (code::HEAD, Place::Blocks { .. }) | (_, Place::Units { .. }));
+            let cut = matches!(
+                (found.code, place),
+                (code::HEAD, Place::Blocks { .. }) | (_, Place::Units { .. } | Place::Piece { .. })
+            );
             if cut && found.code as usize >= context.sizes.count() {
                 map.wipe(found.start + usable, found.usable - usable);
             }
         }
         let fits = match place {
             Place::Slab(class) => found.code as usize == class,
-            Place::Units { units, .. } if found.code == code::RUN => {
-                let old = found.usable >> shift;
-                if units < old {
-                    self.cut_run(context, first, units, old);
-                    true
-                } else if units == old
-                    || (map.block_of_unit(first) == map.block_of_unit(first + units - 1)
-                        && self.take_units(context, first + old, first + units))
-                {
-                    self.sign_run(context, first, old, units);
-                    true
-                } else {
-                    false
-                }
-            }
-            Place::Units { units, order } if found.code < code::RUN && found.code as usize >= context.sizes.count() => {
+            Place::Piece { bytes, .. } => self.packed_resize(context, found.start, found.usable, bytes),
+            Place::Units { units, order }
+                if found.code < code::HEAD && found.code as usize >= context.sizes.count() =>
+            {
                 let old = found.usable >> shift;
                 let done = if units <= old {
                     if units < old {

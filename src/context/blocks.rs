@@ -21,6 +21,9 @@ use crate::memory::{NONE, kind};
 use crate::status::Status;
 use core::sync::atomic::Ordering::Relaxed;
 
+/// Stretches of free blocks that a search for the best looks at.
+const STRETCHES: usize = 64;
+
 /// What a client may take, and who it is: the part of its state that the supply has to know.
 #[derive(Clone, Copy)]
 pub struct Claim {
@@ -67,7 +70,8 @@ impl Context {
         }
         let watermark = self.watermark.load(Relaxed);
         let free = self.free_set();
-        let block = match free.next(0) {
+        let lowest = if self.map.shape.packed { self.best_stretch(1) } else { free.next(0) };
+        let block = match lowest {
             Some(block) => {
                 free.clear(block);
                 self.map.clear_block_words(block);
@@ -75,12 +79,35 @@ impl Context {
             }
             None if watermark < self.top.load(Relaxed) => {
                 self.open_block(watermark);
+                if self.map.shape.packed {
+                    self.map.clear_block_words(watermark);
+                }
                 watermark
             }
             None => return Err(Status::NoMemory),
         };
         self.hand_out(block, 1, kind::BUDDY, claim);
         Ok(block)
+    }
+
+    /// The shortest stretch of free blocks that has `count`, of those below the watermark: long ones are kept for long
+    /// runs. PACKED only; of a great many stretches it sees the lowest. The lock is held.
+    #[inline(never)]
+    fn best_stretch(&self, count: usize) -> Option<usize> {
+        let free = self.free_set();
+        let (mut best, mut least, mut from) = (None, usize::MAX, 0);
+        for _ in 0..STRETCHES {
+            crate::steps::count();
+            let Some(first) = free.next(from) else { break };
+            from = free.run_end(first);
+            if from - first >= count && from - first < least {
+                (best, least) = (Some(first), from - first);
+            }
+            if least == count {
+                break;
+            }
+        }
+        best
     }
 
     /// Takes `count` neighbouring blocks, the first place by address.
@@ -94,7 +121,9 @@ impl Context {
         }
         let watermark = self.watermark.load(Relaxed);
         let beyond = self.top.load(Relaxed) - watermark;
-        let first = self.free_set().find_run(count, watermark, beyond, crate::steps::count).ok_or(Status::NoMemory)?;
+        let best = if self.map.shape.packed && count <= STRETCHES { self.best_stretch(count) } else { None };
+        let first = best.or_else(|| self.free_set().find_run(count, watermark, beyond, crate::steps::count));
+        let first = first.ok_or(Status::NoMemory)?;
         self.take_range(first, count, claim);
         Ok(first)
     }
@@ -117,6 +146,7 @@ impl Context {
         Ok(())
     }
 
+    #[inline(never)]
     fn take_range(&self, first: usize, count: usize, claim: &Claim) {
         let free = self.free_set();
         let watermark = self.watermark.load(Relaxed);
@@ -132,11 +162,12 @@ impl Context {
 
     /// Moves the watermark over a block that was never used: from here on its records are believed. Of memory that the
     /// library mapped itself they are zero already.
+    #[inline(never)]
     fn open_block(&self, block: usize) {
         let top = self.top.load(Relaxed);
         let closed = self.map.closed_end(block, top);
         self.map.close(closed, self.map.closed_end(block + 1, top) - closed);
-        if !self.mapped {
+        if !self.mapped && !self.map.shape.packed {
             self.map.clear_block_words(block);
         }
         let record = self.map.record(block);
@@ -147,6 +178,7 @@ impl Context {
         self.watermark.store(block + 1, core::sync::atomic::Ordering::Release);
     }
 
+    #[inline(never)]
     fn hand_out(&self, first: usize, count: usize, what: u32, claim: &Claim) {
         for block in first..first + count {
             let record = self.map.record(block);
@@ -186,20 +218,54 @@ impl Context {
         while block != NONE {
             let record = self.map.record(block as usize);
             let next = record.next.load(Relaxed);
-            if record.owner.load(Relaxed) & 0xff == kind::HEAD {
-                for body in 1..record.run.load(Relaxed) {
-                    self.free_one((block + body) as usize);
-                    given += 1;
-                }
-            }
-            self.free_one(block as usize);
-            given += 1;
+            self.with_further(block as usize, &mut |further| {
+                self.free_one(further);
+                given += 1;
+            });
             block = next;
         }
         given
     }
 
-    /// The other half of `give_list`.
+    /// Calls `visit` with a listed block and those that go with it: the ones of its piece that are in no list.
+    #[inline(never)]
+    pub(crate) fn with_further(&self, block: usize, visit: &mut dyn FnMut(usize)) {
+        let record = self.map.record(block);
+        let head = record.owner.load(Relaxed) & 0xff == kind::HEAD;
+        let count = match self.map.shape.packed {
+            true => record.tail.load(Relaxed) as usize + 1,
+            false if head => record.run.load(Relaxed) as usize,
+            false => 1,
+        };
+        for further in block..block + count {
+            if further == block || self.map.record(further).owner.load(Relaxed) & 0xff == kind::BODY {
+                visit(further);
+            }
+        }
+    }
+
+    /// The same by a look at every block: for an owner that holds most of them. To follow links is slower then, since each
+    /// has to wait for the one before.
+    pub fn give_owned(&self, owner: u32) -> usize {
+        let _lock = self.lock();
+        let (watermark, free) = (self.watermark.load(Relaxed), self.free_set());
+        let mut given = 0;
+        for first in (0..watermark).step_by(64) {
+            let mut mask = 0;
+            for block in first..watermark.min(first + 64) {
+                let word = &self.map.record(block).owner;
+                if word.load(Relaxed) & !0xff == owner {
+                    word.store(0, Relaxed);
+                    mask |= 1u64 << (block - first);
+                }
+            }
+            free.set_word(first / 64, mask);
+            given += mask.count_ones() as usize;
+        }
+        given
+    }
+
+    /// The other half of `give_list` and `give_owned`.
     pub fn account_list(&self, count: usize, claim: &Claim) {
         let _lock = self.lock();
         self.account_given(count, claim);
@@ -211,6 +277,7 @@ impl Context {
         self.free_set().set(block);
     }
 
+    #[inline(never)]
     fn account_given(&self, count: usize, claim: &Claim) {
         let promised = claim.unheld_guarantee(claim.held - count) - claim.unheld_guarantee(claim.held);
         self.set_aside.store(self.set_aside.load(Relaxed) + promised, Relaxed);

@@ -158,7 +158,8 @@ impl Context {
         let cached = if !caches {
             0
         } else if packed {
-            sizes.count().min(MOST_CACHED_PACKED)
+            // Above 16 steps of the alignment there are too many sizes for each to come again.
+            MOST_CACHED_PACKED.min(16)
         } else {
             // Slabs, and runs up to half a block.
             (sizes.count() + shape.order_max() as usize).min(sizes.count() + 6).min(MOST_CACHED_PLAIN)
@@ -292,6 +293,12 @@ impl Context {
         if !self.callbacks.load(Relaxed).is_null() {
             self.progress.fetch_add(1, Relaxed);
         }
+    }
+
+    /// Do slabs with nothing in use stay with their class? (Default mode with caches.)
+    #[inline]
+    pub fn keeps_slabs(&self) -> bool {
+        self.cached_classes > 0 && !self.sizes.packed()
     }
 
     /// Is no callback running?

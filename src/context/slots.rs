@@ -82,6 +82,9 @@ impl Context {
 
     /// Clears the unit words of blocks that no buddy allocator uses: only these can carry lives that have ended.
     fn forget_old_lives(&self) {
+        if self.map.shape.packed {
+            return;
+        }
         for block in 0..self.watermark.load(Relaxed) {
             let what = self.map.record(block).owner.load(Relaxed) & 0xff;
             let first = self.map.first_unit(block);

@@ -90,11 +90,8 @@ impl<M: Threading> Client<'_, M> {
         };
         if alignment <= natural {
             // SAFETY: the handle of a live client; the address may be anything.
-            let memory = if unsafe { fast::realloc_in_cell(client, memory.as_ptr(), size) } {
-                memory.as_ptr()
-            } else {
-                client.reallocate(memory.addr().get(), size)
-            };
+            let quick = unsafe { fast::realloc(client, memory.as_ptr(), size) };
+            let memory = if quick.is_null() { client.reallocate(memory.addr().get(), size) } else { quick };
             return self.given(memory, layout.size());
         }
         // The core's realloc knows no alignment. It is asked to judge an address that is wrong.

@@ -30,6 +30,9 @@ impl Client {
         claim.held -= own_empty;
         // What it could take from the context once its empty blocks are there.
         let allowed = context.allowance_after(&claim, own_empty);
+        if context.sizes.packed() {
+            return self.packed_max(context, allowed, &empty);
+        }
         if allowed > 0 {
             let run = context.longest_run(allowed, empty);
             if run > 0 {
@@ -66,15 +69,67 @@ impl Client {
 
     /// The largest request that the free units `from..to` of a block can serve.
     fn stretch(&self, context: &Context, from: usize, to: usize) -> usize {
-        let units = if context.sizes.packed() { to - from } else { largest_aligned(from, to) };
-        let bytes = units << context.map.shape.unit_shift;
-        let classes = || (0..context.sizes.count()).map(|class| context.sizes.class(class));
-        if classes().all(|class| bytes > class.cell as usize) {
-            return bytes;
+        largest_aligned(from, to) << context.map.shape.unit_shift
+    }
+
+    /// PACKED: the longest piece, if all that is not live were free and the client could take `allowed` blocks more.
+    fn packed_max(&self, context: &Context, allowed: usize, empty: &dyn Fn(usize) -> bool) -> usize {
+        let shape = &context.map.shape;
+        let all = shape.granules_per_block();
+        let watermark = context.watermark.load(Acquire);
+        let free = context.free_set();
+        let _lock = context.lock();
+        // Neighbouring blocks that are, or would be, the context's; and what is free before a place in the client's own.
+        let (mut best, mut blocks, mut hole) = (0, 0, 0);
+        for block in 0..context.usable_blocks() {
+            let owned = block < watermark && self.owns_block(context, block);
+            if block >= watermark || free.get(block) || empty(block) {
+                blocks += 1;
+                // An empty block serves whatever fits into it, even above the limit.
+                hole = if owned { hole + all } else { 0 };
+                best = best.max(blocks.min(allowed) * all).max(hole.min(all));
+                continue;
+            }
+            let (before, taken) = (hole, blocks.min(allowed));
+            (hole, blocks) = (0, 0);
+            if owned {
+                self.stretches(context, block, &mut |at, length| {
+                    let joined = if at == 0 { before } else { 0 } + length;
+                    best = best.max(joined.min(all));
+                    if at == 0 && taken > 0 {
+                        best = best.max(taken * all + length);
+                    }
+                    hole = if at + length == all { joined } else { 0 };
+                });
+            }
         }
-        // PACKED has cells above a unit, and their slabs are longer than they are.
-        let served = classes().filter(|class| largest_aligned(from, to) >> class.slab_order > 0);
-        served.map(|class| class.cell as usize).max().unwrap_or(0)
+        best << shape.granule_shift
+    }
+
+    /// Calls `visit` with each stretch of a block in which nothing is live, and its length.
+    fn stretches(&self, context: &Context, block: usize, visit: &mut dyn FnMut(usize, usize)) {
+        let map = &context.map;
+        let all = map.shape.granules_per_block();
+        if map.record(block).owner.load(Relaxed) & 0xff != kind::BUDDY {
+            return;
+        }
+        let flat = map.flat(block);
+        let (mut at, mut from) = (0, None);
+        while at < all {
+            let offset = (block << map.shape.block_shift) + (at << map.shape.granule_shift);
+            let live = find::holder(context, self.owner.get(), offset).is_some_and(|found| found.live);
+            if live {
+                if let Some(from) = from.take() {
+                    visit(from, at - from);
+                }
+            } else {
+                from = from.or(Some(at));
+            }
+            at = flat.next(at + 1);
+        }
+        if let Some(from) = from {
+            visit(from, all - from);
+        }
     }
 
     /// The piece that begins at a unit: is anything in it live, how many units it has, and the largest cell in it

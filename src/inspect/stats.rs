@@ -10,7 +10,7 @@ use crate::client::{Client, find};
 use crate::context::Context;
 use crate::guard;
 use crate::layout::SLOT_SIZE;
-use crate::memory::kind;
+use crate::memory::{NONE, kind};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 #[derive(Clone, Copy, Default, Debug)]
@@ -46,9 +46,11 @@ impl Stats {
 pub fn records_per_block(context: &Context) -> usize {
     let shape = &context.map.shape;
     crate::layout::BLOCK_RECORD_SIZE
-        + shape.units_per_block() * (4 + crate::layout::SLAB_RECORD_SIZE)
+        + shape.unit_records_per_block() * (4 + crate::layout::SLAB_RECORD_SIZE)
         + shape.live_words_per_block() * 8
         + shape.node_words_per_block() * 8
+        + shape.sum_words_per_block() * 8
+        + shape.longest_per_block() * 8
         + shape.cache_entries as usize * 4
         + if shape.slack { shape.block_size() / 16 } else { 0 }
 }
@@ -93,8 +95,8 @@ impl Client {
         }
         // What lies in a cache can serve a request of its class too.
         for class in (0..context.cached_classes as usize).rev() {
-            if self.array(context, class).1 > 0 {
-                largest = largest.max(class_bytes(context, class));
+            if self.array(context, class).1 > 0 || self.opened(context, class).1 != 0 {
+                largest = largest.max(context.sizes.cached_bytes(class));
                 break;
             }
         }
@@ -107,7 +109,8 @@ impl Client {
     fn cached_bytes(&self, context: &Context) -> usize {
         let mut bytes = 0;
         for class in 0..context.cached_classes as usize {
-            bytes += self.array(context, class).1 * class_bytes(context, class);
+            let waiting = self.opened(context, class).1.count_ones() as usize;
+            bytes += (self.array(context, class).1 + waiting) * context.sizes.cached_bytes(class);
         }
         for at in 0..self.quarantine.count() {
             let start = self.quarantined(context, at) << context.map.shape.granule_shift;
@@ -122,12 +125,14 @@ impl Client {
         let run = match record.owner.load(Relaxed) & 0xff {
             kind::HEAD => Some(block),
             kind::BODY => Some(record.run.load(Relaxed) as usize),
-            _ if record.tail.load(Relaxed) > 0 => Some(record.run.load(Relaxed) as usize),
+            _ if context.sizes.packed() || record.tail.load(Relaxed) > 0 => Some(record.run.load(Relaxed) as usize),
             _ => None,
         };
         let shift = context.map.shape.block_shift;
-        if let Some(head) = run
-            && find::holder(context, self.owner.get(), head << shift).is_some_and(|found| found.live)
+        // With PACKED the piece that covers the front may begin anywhere in its block; NONE covers nothing.
+        let at = if context.sizes.packed() { block } else { run.unwrap_or(0) };
+        if run.is_some_and(|head| head != NONE as usize)
+            && find::holder(context, self.owner.get(), at << shift).is_some_and(|found| found.live)
         {
             return true;
         }
@@ -135,12 +140,17 @@ impl Client {
         let shape = &context.map.shape;
         let words = shape.live_words_per_block();
         record.owner.load(Relaxed) & 0xff == kind::BUDDY
-            && (block * words..(block + 1) * words).any(|word| context.map.live_word(word << 6).load(Relaxed) != 0)
+            && (block * words..(block + 1) * words).any(|word| context.map.live_bits(word << 6) != 0)
     }
 
     /// Free memory in one buddy block: bytes, and the largest piece.
     fn add_free(&self, context: &Context, block: usize, bytes: &mut usize, largest: &mut usize) {
         let shape = &context.map.shape;
+        if context.sizes.packed() {
+            let flat = context.map.flat(block);
+            flat.holes(&mut |_, length| *bytes += length << shape.granule_shift);
+            return *largest = (*largest).max(self.largest_hole(context, block) << shape.granule_shift);
+        }
         let (_, units) = state_of(context, block);
         *bytes += units << shape.unit_shift;
         *largest = (*largest).max(self.space(context, block).largest() << shape.unit_shift);
@@ -155,22 +165,15 @@ impl Client {
             }
             let info = context.sizes.class(class);
             let free = context.map.slab(unit).free.load(Relaxed).count_ones() as usize;
-            *bytes += free * info.cell as usize;
+            // The units of a slab with nothing in use have been counted as such.
+            if free < info.cells as usize || !context.keeps_slabs() {
+                *bytes += free * info.cell as usize;
+            }
             if free > 0 {
                 *largest = (*largest).max(info.cell as usize);
             }
             unit += 1 << info.slab_order;
         }
-    }
-}
-
-/// Bytes of a cell (or run) of a cached class.
-pub fn class_bytes(context: &Context, class: usize) -> usize {
-    let slabs = context.sizes.count();
-    if class < slabs {
-        context.sizes.class(class).cell as usize
-    } else {
-        1 << (context.map.shape.unit_shift as usize + class - slabs)
     }
 }
 

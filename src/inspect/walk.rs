@@ -48,7 +48,7 @@ impl Client {
         };
         let mut granule = first;
         while granule < first + granules {
-            let word = context.map.live_word(granule).load(Relaxed) >> (granule & 63);
+            let word = context.map.live_bits(granule) >> (granule & 63);
             if word == 0 {
                 granule = (granule | 63) + 1;
                 continue;

@@ -121,13 +121,9 @@ impl Target {
                 (map.slot(slot as usize), offset_of!(Client, no_pieces_at) + 12..offset_of!(Client, limit));
             add(table, start, gap.start, alive);
             add("client slots, gaps", start.wrapping_add(gap.start), gap.len(), false);
-            add(table, start.wrapping_add(gap.end), size_of::<Client>() - gap.end, alive);
-            add(
-                "behind a client",
-                map.slot(slot as usize).wrapping_add(size_of::<Client>()),
-                SLOT_SIZE - size_of::<Client>(),
-                false,
-            );
+            let end = offset_of!(Client, checksum) + 4;
+            add(table, start.wrapping_add(gap.end), end - gap.end, alive);
+            add("behind a client", start.wrapping_add(end), SLOT_SIZE - end, false);
         }
         let free = map.free_words();
         add("free set", free.as_ptr().cast(), size_of_val(free), true);
@@ -138,20 +134,37 @@ impl Target {
             let used = block < watermark && what != kind::FREE;
             add(if used { "block records" } else { "records of free blocks" }, record, BLOCK_RECORD_SIZE, used);
             let dealt = used && what == kind::BUDDY;
-            let units = map.shape.units_per_block();
+            let units = map.shape.unit_records_per_block();
             let first = map.first_unit(block);
-            add(
-                if dealt { "unit words" } else { "unit words, unused" },
-                core::ptr::from_ref(map.unit(first)).cast(),
-                4 * units,
-                dealt,
-            );
-            add(
-                if dealt { "slab records" } else { "slab records, unused" },
-                core::ptr::from_ref(map.slab(first)).cast(),
-                SLAB_RECORD_SIZE * units,
-                dealt,
-            );
+            if units > 0 {
+                add(
+                    if dealt { "unit words" } else { "unit words, unused" },
+                    core::ptr::from_ref(map.unit(first)).cast(),
+                    4 * units,
+                    dealt,
+                );
+                add(
+                    if dealt { "slab records" } else { "slab records, unused" },
+                    core::ptr::from_ref(map.slab(first)).cast(),
+                    SLAB_RECORD_SIZE * units,
+                    dealt,
+                );
+            } else {
+                let flat = map.flat(block);
+                add(
+                    if dealt { "sums" } else { "sums, unused" },
+                    flat.sums.as_ptr().cast(),
+                    size_of_val(flat.sums),
+                    dealt,
+                );
+                let longest = flat.longest;
+                add(
+                    if dealt { "longest" } else { "longest, unused" },
+                    longest.as_ptr().cast(),
+                    size_of_val(longest),
+                    dealt,
+                );
+            }
             let words = map.shape.live_words_per_block();
             let live = core::ptr::from_ref(map.live_word((block * words) << 6)).cast();
             add(if dealt { "live words" } else { "live words, unused" }, live, 8 * words, dealt);

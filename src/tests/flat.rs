@@ -1,29 +1,60 @@
-//! The units of a PACKED block against an array of booleans: every state of small blocks, every operation.
+//! The map of a PACKED block against an array that says for each granule what it is: every state of small blocks,
+//! every operation; long blocks at random, across words and groups.
 //! May know: flat.
 
 use super::Rng;
-use crate::flat::{Flat, flat_words};
+use crate::flat::*;
 use std::cell::Cell;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
-/// The smallest hole that has `count` units at a multiple of 2^order, and where in it.
-fn naive_alloc(free: &[bool], count: usize, order: u32) -> Option<usize> {
-    let align = 1usize << order;
-    let mut best: Option<(usize, usize)> = None;
-    for (from, to) in holes(free) {
-        let start = from.next_multiple_of(align);
-        if start + count <= to && best.is_none_or(|(length, _)| to - from < length) {
-            best = Some((to - from, start));
-        }
-    }
-    best.map(|(_, start)| start)
+/// A block in memory of its own.
+struct Block {
+    edges: Vec<AtomicU64>,
+    lives: Vec<AtomicU64>,
+    sums: Vec<AtomicU64>,
+    longest: Vec<Cell<u64>>,
+    granules: usize,
 }
 
-fn holes(free: &[bool]) -> Vec<(usize, usize)> {
+fn garbage(count: usize) -> Vec<AtomicU64> {
+    (0..count).map(|_| AtomicU64::new(0xdead_beef_1234_5678)).collect()
+}
+
+impl Block {
+    fn new(granules: usize) -> Block {
+        let words = granules.div_ceil(64);
+        let block = Block {
+            edges: garbage(words),
+            lives: garbage(words),
+            sums: garbage(sum_words(words)),
+            longest: vec![Cell::new(77); longest_words(words)],
+            granules,
+        };
+        block.flat().init();
+        block
+    }
+
+    fn flat(&self) -> Flat<'_> {
+        Flat {
+            edges: &self.edges,
+            lives: &self.lives,
+            sums: &self.sums,
+            longest: &self.longest,
+            granules: self.granules,
+        }
+    }
+}
+
+/// One number a granule: 0 free, else the number of the piece that has it.
+type Array = Vec<u32>;
+
+fn holes(array: &Array) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     let mut at = 0;
-    while at < free.len() {
-        let end = (at..free.len()).find(|&unit| free[unit] != free[at]).unwrap_or(free.len());
-        if free[at] {
+    while at < array.len() {
+        let end = (at..array.len()).find(|&other| array[other] != array[at]).unwrap_or(array.len());
+        if array[at] == 0 {
             found.push((at, end));
         }
         at = end;
@@ -31,55 +62,121 @@ fn holes(free: &[bool]) -> Vec<(usize, usize)> {
     found
 }
 
-fn assert_same(flat: &Flat<'_>, free: &[bool]) {
-    assert!(flat.consistent());
-    assert_eq!(flat.free_units(), free.iter().filter(|&&unit| unit).count());
-    assert_eq!(flat.largest(), holes(free).iter().map(|(from, to)| to - from).max().unwrap_or(0));
+fn give(flat: &Flat<'_>, from: usize, to: usize) {
+    let start = flat.give(from, to, flat.hole_before(from));
+    assert!(start <= from && flat.hole_at(start) >= to - start);
 }
 
-fn make(words: &[Cell<u64>], free: &[bool]) {
-    let flat = Flat::init(words, free.len());
-    for (at, _) in free.iter().enumerate().filter(|&(_, &free)| !free) {
-        assert!(flat.take_range(at, at + 1));
+fn assert_same(flat: &Flat<'_>, array: &Array) {
+    assert!(flat.consistent(), "{array:?}");
+    let expected = holes(array);
+    let mut found = Vec::new();
+    flat.holes(&mut |at, length| found.push((at, at + length)));
+    assert_eq!(found, expected);
+    let longest = expected.iter().map(|(from, to)| to - from).max().unwrap_or(0);
+    assert_eq!(flat.longest(), code(longest));
+    let last = expected.last().map_or(0, |&(from, to)| if to == array.len() { to - from } else { 0 });
+    assert_eq!(flat.last_hole(), last);
+}
+
+/// Where something begins, by the array: every change of number. (No piece has a neighbour of its own number.)
+fn assert_bounds(flat: &Flat<'_>, array: &Array) {
+    let begins = |at: usize| at == 0 || array[at] != array[at - 1];
+    let mut prev = None;
+    for at in 0..array.len() {
+        if begins(at) {
+            prev = Some(at);
+            assert_eq!(flat.what(at) == What::Hole, array[at] == 0, "{at} of {array:?}");
+        } else {
+            assert_eq!(flat.what(at), What::Nothing);
+        }
+        assert_eq!(flat.prev(at), prev, "{at} of {array:?}");
+        let next = (at..array.len()).find(|&other| begins(other)).unwrap_or(array.len());
+        assert_eq!(flat.next(at), next, "{at} of {array:?}");
     }
+}
+
+/// Is the spot one that serves? There has to be one if any hole serves.
+fn assert_right(flat: &Flat<'_>, array: &Array, count: usize, align: usize) -> Option<Spot> {
+    let serves = |from: usize, to: usize| from.next_multiple_of(align) + count <= to;
+    let spot = flat.find(count, align);
+    let best = holes(array).into_iter().filter(|&(from, to)| serves(from, to)).map(|(from, to)| to - from).min();
+    assert_eq!(spot.is_some(), best.is_some(), "{count} at {align} in {array:?}");
+    if let Some(spot) = spot {
+        assert!(holes(array).contains(&(spot.hole, spot.hole + spot.length)));
+        assert!(spot.at >= spot.hole && spot.at % align == 0 && spot.at + count <= spot.hole + spot.length);
+        assert_eq!(spot.at, spot.hole.next_multiple_of(align));
+        if array.len() <= 512 {
+            assert_eq!(Some(spot.length), best, "of a few words the best");
+        }
+    }
+    spot
 }
 
 #[test]
 fn every_operation_on_every_state_of_a_small_block_agrees_with_an_array() {
-    for units in [1usize, 2, 4, 8] {
-        if cfg!(miri) && units == 8 {
-            continue;
+    let granules = if cfg!(miri) { 5 } else { 9usize };
+    let block = Block::new(granules);
+    let flat = block.flat();
+    for state in 0..1u32 << granules {
+        // Every second granule that is taken begins a piece of its own.
+        let array: Array = (0..granules).map(|at| (state >> at & 1) * (1 + at as u32 / 2)).collect();
+        let make = || {
+            flat.init();
+            let (mut at, mut hole) = (0, 0);
+            while at < granules {
+                let end = (at..granules).find(|&other| array[other] != array[at]).unwrap_or(granules);
+                if array[at] != 0 {
+                    flat.take(&Spot { hole, length: granules - hole, at }, end - at);
+                    assert_eq!(flat.what(at), What::Live);
+                    hole = end;
+                }
+                at = end;
+            }
+        };
+        make();
+        assert_same(&flat, &array);
+        assert_bounds(&flat, &array);
+        for count in 1..=granules + 1 {
+            for align in [1, 2, 4] {
+                make();
+                if let Some(spot) = assert_right(&flat, &array, count, align) {
+                    let mut after = array.clone();
+                    flat.take(&spot, count);
+                    after[spot.at..spot.at + count].fill(99);
+                    assert_same(&flat, &after);
+                    assert_bounds(&flat, &after);
+                    give(&flat, spot.at, spot.at + count);
+                    assert_same(&flat, &array);
+                    assert_bounds(&flat, &array);
+                }
+            }
         }
-        let words: Vec<Cell<u64>> = (0..flat_words(units)).map(|_| Cell::new(!0)).collect();
-        let flat = Flat::new(&words, units);
-        for state in 0..1u32 << units {
-            let free: Vec<bool> = (0..units).map(|unit| state >> unit & 1 != 0).collect();
-            for count in 1..=units + 1 {
-                for order in 0..=units.ilog2() {
-                    make(&words, &free);
-                    assert_same(&flat, &free);
-                    let (taken, mut after) = (flat.alloc(count, order), free.clone());
-                    assert_eq!(taken, naive_alloc(&free, count, order), "{count} at 2^{order} in {free:?}");
-                    if let Some(start) = taken {
-                        after[start..start + count].fill(false);
+        for end in 1..granules {
+            for count in 1..=granules - end {
+                make();
+                let mut after = array.clone();
+                let possible = array[end..end + count].iter().all(|&each| each == 0) && array[end - 1] != 0;
+                if array[end - 1] != 0 && flat.what(end) != What::Nothing {
+                    assert_eq!(flat.extend(end, count), possible);
+                    if possible {
+                        after[end..end + count].fill(array[end - 1]);
                     }
                     assert_same(&flat, &after);
                 }
             }
-            for from in 0..units {
-                for to in from..=units {
-                    make(&words, &free);
-                    let (possible, mut after) = (free[from..to].iter().all(|&unit| unit), free.clone());
-                    assert_eq!(flat.is_free(from, to), possible, "{from}..{to} of {free:?}");
-                    assert_eq!(flat.take_range(from, to), possible);
-                    if possible {
-                        after[from..to].fill(false);
-                    }
-                    assert_same(&flat, &after);
-                    flat.free_range(from, to);
-                    after[from..to].fill(true);
-                    assert_same(&flat, &after);
-                }
+        }
+        for count in 1..=granules {
+            make();
+            if array[..count].iter().all(|&each| each == 0) {
+                flat.cover(count);
+                let mut after = array.clone();
+                after[..count].fill(99);
+                assert_same(&flat, &after);
+                assert_eq!((flat.what(0), flat.prev(0), flat.next(0)), (What::Nothing, None, flat.next(count)));
+                give(&flat, 0, count);
+                assert_same(&flat, &array);
+                assert_bounds(&flat, &array);
             }
         }
     }
@@ -88,42 +185,82 @@ fn every_operation_on_every_state_of_a_small_block_agrees_with_an_array() {
 #[test]
 fn long_blocks_agree_with_an_array_across_words() {
     let mut rng = Rng::new(41);
-    for units in [64usize, 128, 512] {
-        let words: Vec<Cell<u64>> = (0..flat_words(units)).map(|_| Cell::new(3)).collect();
-        let flat = Flat::init(&words, units);
-        let mut free = vec![true; units];
+    for granules in [64usize, 128, 512, 1024, 8192, 1 << 17] {
+        if cfg!(miri) && granules > 512 {
+            continue;
+        }
+        let block = Block::new(granules);
+        let flat = block.flat();
+        let mut array: Array = vec![0; granules];
         let mut used: Vec<(usize, usize)> = Vec::new();
-        for _ in 0..if cfg!(miri) { 40 } else { 4000 } {
+        let rounds = if cfg!(miri) { 40 } else { 1_000_000 / granules.max(300) };
+        for round in 0..rounds as u32 {
             if rng.chance(2) || used.is_empty() {
-                let (count, order) = (rng.log(units), rng.below(4) as u32);
-                let taken = flat.alloc(count, order);
-                assert_eq!(taken, naive_alloc(&free, count, order));
-                if let Some(start) = taken {
-                    free[start..start + count].fill(false);
-                    used.push((start, start + count));
+                let (count, align) = (rng.log(granules), 1 << rng.below(4));
+                if let Some(spot) = assert_right(&flat, &array, count, align) {
+                    flat.take(&spot, count);
+                    array[spot.at..spot.at + count].fill(round + 1);
+                    used.push((spot.at, spot.at + count));
                 }
             } else {
                 let (from, to) = used.swap_remove(rng.below(used.len()));
-                flat.free_range(from, to);
-                free[from..to].fill(true);
+                give(&flat, from, to);
+                array[from..to].fill(0);
             }
-            assert_same(&flat, &free);
+            assert_same(&flat, &array);
+            if round % 8 == 0 {
+                assert_bounds(&flat, &array);
+            }
         }
         for (from, to) in used {
-            flat.free_range(from, to);
+            give(&flat, from, to);
         }
-        assert_eq!((flat.largest(), flat.free_units()), (units, units), "all freed: one hole");
+        assert_eq!(flat.hole_at(0), granules, "all freed: one hole");
     }
 }
 
 #[test]
-fn wrong_numbers_are_refused() {
-    let words: Vec<Cell<u64>> = (0..flat_words(8)).map(|_| Cell::new(0)).collect();
-    let flat = Flat::init(&words, 8);
-    assert!(!flat.take_range(3, 9) && !flat.take_range(5, 4) && !flat.is_free(7, 9));
-    assert_eq!(flat.alloc(9, 0), None);
-    flat.free_range(6, 12);
-    assert!(flat.consistent(), "nothing is set behind the end");
-    words[0].set(1 << 8);
-    assert!(!flat.consistent());
+fn what_waits_is_neither_live_nor_free() {
+    let block = Block::new(256);
+    let flat = block.flat();
+    for (at, end) in [(0, 10), (10, 20), (20, 256)] {
+        flat.take(&Spot { hole: at, length: 256 - at, at }, end - at);
+    }
+    flat.set(10, What::Dead);
+    give(&flat, 0, 10);
+    assert_eq!((flat.hole_at(0), flat.what(10), flat.next(11)), (10, What::Dead, 20));
+    assert_eq!(flat.find(11, 1), None, "a dead piece is no hole");
+    give(&flat, 10, 20);
+    assert_eq!(flat.hole_at(0), 20);
+}
+
+#[test]
+fn codes_ascend_and_are_exact_for_short_lengths() {
+    for length in 1..1usize << 20 {
+        assert!(code(length) >= code(length - 1));
+        assert!(length >= 128 || code(length) as usize == length);
+    }
+    assert!(code(1 << 27) > code((1 << 27) - 1) && code(1 << 27) < u8::MAX);
+}
+
+#[test]
+fn damage_is_seen() {
+    for granules in [128usize, 1024] {
+        let block = Block::new(granules);
+        let flat = block.flat();
+        flat.take(&Spot { hole: 0, length: granules, at: 0 }, 30);
+        assert!(flat.consistent());
+        for byte in &block.longest {
+            let old = byte.replace(byte.get() ^ 1);
+            assert!(!flat.consistent());
+            byte.set(old);
+        }
+        for word in &block.sums {
+            let old = word.load(Relaxed);
+            word.store(old ^ 1, Relaxed);
+            assert!(!flat.consistent());
+            word.store(old, Relaxed);
+        }
+        assert!(flat.consistent());
+    }
 }

@@ -15,16 +15,18 @@ fn lay(memory: usize, size: usize, alignment: usize, block: usize, flags: u32) -
 /// Every table lies behind the one before, is large enough, and ends before block 0.
 fn assert_sound(layout: &Layout, memory: usize, size: usize) {
     let (shape, tables, blocks) = (&layout.shape, &layout.tables, layout.blocks);
-    let units = blocks * shape.units_per_block();
+    assert_eq!(shape.unit_records_per_block(), if shape.packed { 0 } else { shape.units_per_block() });
     let parts = [
         (0, HEADER_SIZE),
         (tables.slots, FIRST_SLOTS * SLOT_SIZE),
         (tables.blocks, blocks * BLOCK_RECORD_SIZE),
         (tables.free, crate::bitmap::words_for(blocks) * 8),
-        (tables.units, units * 4),
+        (tables.units, blocks * shape.unit_records_per_block() * 4),
         (tables.lives, blocks * shape.live_words_per_block() * 8),
-        (tables.slabs, units * SLAB_RECORD_SIZE),
+        (tables.slabs, blocks * shape.unit_records_per_block() * SLAB_RECORD_SIZE),
         (tables.nodes, blocks * shape.node_words_per_block() * 8),
+        (tables.sums, blocks * shape.sum_words_per_block() * 8),
+        (tables.longest, blocks * shape.longest_per_block() * 8),
         (tables.caches, (CACHE_PIECE + blocks * shape.cache_entries as usize) * 4),
         (tables.slack, if shape.slack { blocks * shape.block_size() / 16 } else { 0 }),
         (tables.end, 0),

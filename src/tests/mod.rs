@@ -19,6 +19,7 @@ mod layout;
 mod model;
 mod region;
 mod sizes;
+mod word;
 mod worst;
 
 /// Random numbers that are the same on every machine (splitmix64).

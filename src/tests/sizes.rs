@@ -30,7 +30,7 @@ fn classes_ascend_and_fit_their_slabs() {
             let class = sizes.class(number);
             let cell = class.cell as usize;
             assert!(cell > last && cell.is_multiple_of(alignment) && cell >= MIN_CELL);
-            assert!(packed || cell.is_power_of_two());
+            assert!(!packed && cell.is_power_of_two());
             let slab = unit << class.slab_order;
             assert!((2..=64).contains(&class.cells) && class.cells as usize * cell <= slab && slab <= 1 << shift);
             assert!(class.cells == 64 || (class.cells as usize + 1) * cell > slab, "no cell is wasted");
@@ -83,14 +83,20 @@ fn every_size_goes_to_the_smallest_place_that_holds_it() {
                 }
                 Place::Units { units, order } => {
                     assert!(sizes.class_of(size).is_none() && size <= block);
-                    assert!(usable < size + unit || !packed, "{size} has fewer units");
-                    assert!(packed || (usable == size.next_power_of_two().max(unit) && units == 1 << order));
+                    assert!(usable == size.next_power_of_two().max(unit) && units == 1 << order);
                 }
                 Place::Blocks { blocks, units } => {
                     assert!(size > block && blocks >= 1 && units << unit_shift(shift, alignment) < block);
                     assert!(usable < size + unit, "{size} has fewer units in the last block");
                 }
+                Place::Piece { bytes, align } => {
+                    assert!(packed && bytes == size.next_multiple_of(alignment));
+                    assert_eq!(align, if bytes > block { block } else { alignment });
+                }
             }
+            assert_eq!(packed, matches!(place, Place::Piece { .. }));
+            let class = sizes.cache_class(size);
+            assert!(!packed || sizes.cached_bytes(class) == usable, "the class of {size}");
             if !packed && size <= block {
                 assert_eq!(usable, size.next_power_of_two().max(alignment).max(MIN_CELL));
             }
@@ -116,6 +122,7 @@ fn an_aligned_request_gets_a_place_that_has_the_alignment() {
                     }
                     Place::Units { order, .. } => unit << order,
                     Place::Blocks { .. } => 1 << shift,
+                    Place::Piece { align, .. } => align,
                 };
                 assert!(has >= wanted, "{size} aligned to {wanted}: {place:?}");
             }

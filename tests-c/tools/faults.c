@@ -149,6 +149,7 @@ static void run_after_free(void)
 static void old_after_move(void)
 {
     char *p = get(40);
+    sink = *get(40);                    /* in the way, so that it has to move */
     char *q = must(vmma_realloc(client, p, 4000));
     sink = q[39];
     if (bad)

@@ -73,7 +73,8 @@ pub fn pieces(context: &Context, detail: Detail, visit: &mut dyn FnMut(&Piece) -
         if let Some(client) = owner {
             client_piece(context, client, detail, &mut piece);
             let most = if piece.state == State::Run { (watermark << shift) - start } else { end - start };
-            piece.length = piece.length.min(most).max(1 << map.shape.unit_shift);
+            let least = if map.shape.packed { map.shape.granule_shift } else { map.shape.unit_shift };
+            piece.length = piece.length.min(most).max(1 << least);
         }
         if !visit(&piece) {
             return;
@@ -94,6 +95,11 @@ fn client_piece(context: &Context, client: &Client, detail: Detail, piece: &mut 
     let _lock = client.lock_shared(context);
     match record.owner.load(Relaxed) & 0xff {
         kind::BUDDY if detail == Detail::Blocks => {}
+        kind::BUDDY if shape.packed => packed_piece(context, client, piece),
+        kind::BODY if shape.packed => {
+            piece.state = State::Run;
+            packed_piece(context, client, piece);
+        }
         kind::BUDDY => {
             let tail = record.tail.load(Relaxed) as usize;
             if within == 0 && tail > 0 {
@@ -128,6 +134,24 @@ fn run_share(context: &Context, client: &Client, head: usize, from: usize, piece
     let (_, _, live) = held_at(context, client, head << context.map.shape.block_shift);
     piece.live = live.saturating_sub(from).min(piece.length);
     piece.cached = if live > 0 { 0 } else { piece.length };
+}
+
+/// PACKED: the piece or hole that begins at `piece.start`, or goes on there, as far as its block goes.
+fn packed_piece(context: &Context, client: &Client, piece: &mut Piece) {
+    let map = &context.map;
+    let block = piece.start >> map.shape.block_shift;
+    if piece.state == State::Buddy {
+        let at = (piece.start & (map.shape.block_size() - 1)) >> map.shape.granule_shift;
+        piece.length = (map.flat(block).next(at + 1) - at) << map.shape.granule_shift;
+    }
+    let (start, usable, live) = held_at(context, client, piece.start);
+    if usable == 0 {
+        piece.free = piece.length;
+    } else if live > 0 {
+        piece.live = live.saturating_sub(piece.start.saturating_sub(start)).min(piece.length);
+    } else {
+        piece.cached = piece.length;
+    }
 }
 
 /// The slab, run of units or free unit that begins at `piece.start`.

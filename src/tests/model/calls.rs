@@ -201,6 +201,7 @@ impl Model {
     /// Is there really no cell for that many bytes, and no room for a slab of such cells?
     fn assert_no_slab(&self, client: usize, bytes: usize) {
         let context = self.inside();
+        assert!(!context.sizes.packed(), "{bytes} failed, though more would succeed");
         let Some(Place::Slab(class)) = context.sizes.place(bytes) else {
             panic!("{bytes} failed, though more would succeed");
         };

@@ -1,0 +1,491 @@
+//! PACKED: pieces of any length at any granule of a client's blocks.
+//!
+//! ```text
+//!   | piece | hole | piece … | … goes on | hole | piece |  hole  |
+//!   block b                  block b+1                   block b+2
+//! ```
+//!
+//! A piece up to a block lies in one block or in two neighbours; a larger one begins with a block. A block's map is its
+//! own (flat.rs), what lies across two blocks stands in their records: `tail` says in how many further blocks the last
+//! piece of a block goes on, `run` of these where it begins. Blocks all covered by a piece of an earlier block are
+//! BODY (those that the context gave for it), and nothing is believed of their maps.
+//!
+//! Each block is in one list, by how long a piece could begin in it: by its longest hole, or by the one at its end and
+//! the one at the front of the next block together. A request takes the first block of the first list that serves, and
+//! in it the best hole. Lists are roughly in the order of addresses, so that the lower blocks fill up.
+//!
+//! What is freed is kept in a cache only where no neighbour is free: it would be a hole of its own anyway.
+//!
+//! Cost: one step for each look at a block; a block's map is read as flat.rs says.
+//! Invariants: the list of a block is the right one; the number of free granules in its record is that of its map.
+//! May know: context, memory, flat, cache, pages.
+
+use super::pages::{EMPTY_LIST, LIST_SHIFT};
+use super::{Client, FULL_LIST, LISTS, RUN_LIST};
+use crate::context::Context;
+use crate::flat::{Spot, code};
+use crate::memory::{NONE, kind};
+use crate::sizes::MAX_CLASSES;
+use crate::status::Status;
+use core::cell::Cell;
+use core::sync::atomic::Ordering::Relaxed;
+
+/// Lists of blocks with holes. A client has no slabs with PACKED, and their lists serve for this.
+const HOLE_LISTS: usize = 2 * MAX_CLASSES;
+/// The low bits of a block's state: as much of its number of free granules as fits.
+pub(crate) const FREE_MASK: u32 = (1 << LIST_SHIFT) - 1;
+/// Blocks that are looked at in a list whose blocks may be too small.
+pub(super) const LOOK: usize = 32;
+/// How far a block goes down a list to be in the order of addresses.
+const ORDER: usize = 8;
+
+const _: () = assert!(LISTS - 3 == MAX_CLASSES - 1);
+
+/// The number of the list of blocks whose longest hole has this code, not 0: two lists a doubling, then one.
+fn hole_list(code: u8) -> usize {
+    let code = code as usize;
+    match code {
+        0..4 => code.saturating_sub(1),
+        4..128 => {
+            let log = code.ilog2() as usize;
+            3 + (log - 2) * 2 + (code >> (log - 1) & 1)
+        }
+        _ => (13 + (code - 128) / 4).min(HOLE_LISTS - 1),
+    }
+}
+
+/// The number by which a block's state names list `at` of those with holes.
+fn number_of(at: usize) -> usize {
+    match at {
+        0..MAX_CLASSES => LISTS + at,
+        _ if at == HOLE_LISTS - 1 => RUN_LIST,
+        _ => at - MAX_CLASSES,
+    }
+}
+
+/// What a block's state says of a block that is one hole.
+const EMPTY: u8 = u8::MAX;
+
+/// The number of the list of blocks whose state says so of the longest piece that could begin in them.
+pub(crate) fn list_of_reach(reach: u8) -> usize {
+    match reach {
+        0 => FULL_LIST,
+        EMPTY => EMPTY_LIST,
+        _ => number_of(hole_list(reach)),
+    }
+}
+
+/// Where a request goes: the block, the spot in it, and how many granules in the next block.
+pub(super) struct Choice {
+    pub(super) block: usize,
+    pub(super) spot: Spot,
+    pub(super) further: usize,
+}
+
+impl Client {
+    /// A list of blocks by its number.
+    pub(crate) fn list(&self, number: usize) -> Option<&Cell<u32>> {
+        self.lists.get(number).or_else(|| self.slabs.get(number.wrapping_sub(LISTS)))
+    }
+
+    /// How many lists of blocks there are.
+    pub(crate) fn list_count(context: &Context) -> usize {
+        if context.sizes.packed() { LISTS + MAX_CLASSES } else { LISTS }
+    }
+
+    /// Is this a block of ours that has a map?
+    pub(crate) fn has_map(&self, context: &Context, block: usize) -> bool {
+        block < context.watermark.load(Relaxed)
+            && context.map.record(block).owner.load(Relaxed) == self.owner.get() | kind::BUDDY
+    }
+
+    /// The hole at the front of a block, if it is ours.
+    #[inline(never)]
+    pub(crate) fn front(&self, context: &Context, block: usize) -> usize {
+        if self.has_map(context, block) { context.map.flat(block).hole_at(0) } else { 0 }
+    }
+
+    /// How long a piece could begin in a block, as a code.
+    #[inline(never)]
+    pub(crate) fn reach(&self, context: &Context, block: usize) -> u8 {
+        let flat = context.map.flat(block);
+        let tail = flat.last_hole();
+        if tail == flat.granules {
+            return EMPTY;
+        }
+        let longest = flat.longest();
+        if tail > 0 { longest.max(code(tail + self.front(context, block + 1))) } else { longest }
+    }
+
+    /// The longest hole that begins in a block.
+    #[inline(never)]
+    pub(crate) fn largest_hole(&self, context: &Context, block: usize) -> usize {
+        let flat = context.map.flat(block);
+        let tail = flat.last_hole();
+        let mut most = if tail > 0 { (tail + self.front(context, block + 1)).min(flat.granules) } else { 0 };
+        flat.holes(&mut |_, length| most = most.max(length));
+        most
+    }
+
+    // ---- lists ----
+
+    /// Notes that a block has more (or fewer) free granules now.
+    fn count_granules(&self, context: &Context, block: usize, change: isize) {
+        let state = &context.map.record(block).state;
+        let old = state.load(Relaxed);
+        state.store((old & !FREE_MASK) | (old.wrapping_add_signed(change as i32) & FREE_MASK), Relaxed);
+    }
+
+    /// Puts a block into the right list after its hole at `hole`, `length` granules long, was there for the last or the
+    /// first time: for shorter ones than the longest nothing has to be done.
+    #[inline(never)]
+    fn hole_changed(&self, context: &Context, block: usize, hole: usize, length: usize) {
+        let reach = context.map.record(block).state.load(Relaxed) >> LIST_SHIFT;
+        let last = hole + length >= context.map.shape.granules_per_block();
+        if last || code(length) as u32 >= reach {
+            self.relist(context, block);
+        }
+        if hole == 0 {
+            self.relist_before(context, block);
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn relist(&self, context: &Context, block: usize) {
+        let record = context.map.record(block);
+        let state = record.state.load(Relaxed);
+        let (old, new) = ((state >> LIST_SHIFT) as u8, self.reach(context, block));
+        record.state.store((new as u32) << LIST_SHIFT | (state & FREE_MASK), Relaxed);
+        let (old, new) = (list_of_reach(old), list_of_reach(new));
+        if new != old {
+            self.unlink_block(context, block, old);
+            self.link_in_order(context, block, new);
+        }
+    }
+
+    /// Into its list, before the first block with a higher number, but not far from the front.
+    #[inline(never)]
+    fn link_in_order(&self, context: &Context, block: usize, list: usize) {
+        let Some(head) = self.list(list) else { return };
+        let (mut before, mut at) = (NONE, head.get());
+        for _ in 0..ORDER {
+            if at == NONE || at as usize > block {
+                break;
+            }
+            before = at;
+            at = context.map.record(at as usize).next.load(Relaxed);
+        }
+        let record = context.map.record(block);
+        record.prev.store(before, Relaxed);
+        record.next.store(at, Relaxed);
+        if before == NONE {
+            head.set(block as u32);
+        } else {
+            context.map.record(before as usize).next.store(block as u32, Relaxed);
+        }
+        if at != NONE {
+            context.map.record(at as usize).prev.store(block as u32, Relaxed);
+        }
+    }
+
+    /// Makes a block that was just taken, or cut off, one with a map, of which the first `covered` granules belong to a
+    /// piece that begins in `home`.
+    #[inline(never)]
+    fn begin_map(&self, context: &Context, block: usize, home: usize, covered: usize) {
+        let (record, flat) = (context.map.record(block), context.map.flat(block));
+        flat.init();
+        if covered > 0 {
+            flat.cover(covered);
+        }
+        record.run.store(if covered > 0 { home as u32 } else { NONE }, Relaxed);
+        record.tail.store(0, Relaxed);
+        record.cache_pieces.store(0, Relaxed);
+        record.owner.store(self.owner.get() | kind::BUDDY, Relaxed);
+        self.enlist(context, block, flat.granules - covered);
+    }
+
+    #[inline(never)]
+    fn enlist(&self, context: &Context, block: usize, free: usize) {
+        let reach = self.reach(context, block);
+        let state = (reach as u32) << LIST_SHIFT | (free as u32 & FREE_MASK);
+        context.map.record(block).state.store(state, Relaxed);
+        self.link_in_order(context, block, list_of_reach(reach));
+    }
+
+    // ---- taking ----
+
+    /// A live piece of `bytes` bytes, at a multiple of `align`; its offset.
+    #[inline(never)]
+    pub(super) fn packed_take(&self, context: &Context, bytes: usize, align: usize) -> Result<usize, Status> {
+        let shape = &context.map.shape;
+        let (count, align) = (bytes >> shape.granule_shift, (align >> shape.granule_shift).max(1));
+        if bytes > shape.block_size() {
+            return self.packed_run(context, count);
+        }
+        let choice = match self.find_place(context, count, align, LOOK) {
+            Some(choice) => choice,
+            None => match context.take_block(&self.claim(context)) {
+                Ok(block) => {
+                    self.now_holds(self.held.get() as usize + 1);
+                    self.reaches(context, block);
+                    self.enlist(context, block, shape.granules_per_block());
+                    self.relist_before(context, block);
+                    let before = block.checked_sub(1).filter(|&before| self.has_map(context, before));
+                    before
+                        .and_then(|before| self.place_in(context, before, count, align))
+                        .or_else(|| self.place_in(context, block, count, align))
+                        .ok_or(Status::Corrupt)?
+                }
+                // Before it fails it looks at every block.
+                Err(status) => self.find_place(context, count, align, usize::MAX).ok_or(status)?,
+            },
+        };
+        let start = (choice.block << (shape.block_shift - shape.granule_shift)) + choice.spot.at;
+        self.settle_choice(context, &choice, count);
+        Ok(start << shape.granule_shift)
+    }
+
+    #[inline(never)]
+    pub(super) fn relist_before(&self, context: &Context, block: usize) {
+        if block > 0 && self.has_map(context, block - 1) {
+            self.relist(context, block - 1);
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn find_place(&self, context: &Context, count: usize, align: usize, look: usize) -> Option<Choice> {
+        let want = code(count) as u32;
+        for at in hole_list(want as u8)..=HOLE_LISTS {
+            crate::steps::count();
+            let list = if at < HOLE_LISTS { number_of(at) } else { EMPTY_LIST };
+            let mut block = self.list(list).map_or(NONE, Cell::get);
+            let mut left = look;
+            while block != NONE && left > 0 {
+                crate::steps::count();
+                left -= 1;
+                let record = context.map.record(block as usize);
+                if record.state.load(Relaxed) >> LIST_SHIFT >= want
+                    && let Some(choice) = self.place_in(context, block as usize, count, align)
+                {
+                    return Some(choice);
+                }
+                block = record.next.load(Relaxed);
+            }
+        }
+        None
+    }
+
+    /// The best place for a piece that begins in a block.
+    #[inline(never)]
+    fn place_in(&self, context: &Context, block: usize, count: usize, align: usize) -> Option<Choice> {
+        let flat = context.map.flat(block);
+        let inside = flat.find(count, align);
+        let length = flat.last_hole();
+        let hole = flat.granules - length;
+        let at = (hole + align - 1) & !(align - 1);
+        let (own, room) = (flat.granules.saturating_sub(at), inside.map_or(usize::MAX, |spot| spot.length));
+        if own > 0 && own < count && length < room {
+            let front = self.front(context, block + 1);
+            if own + front >= count && length + front < room {
+                return Some(Choice { block, spot: Spot { hole, length, at }, further: count - own });
+            }
+        }
+        inside.map(|spot| Choice { block, spot, further: 0 })
+    }
+
+    #[inline(never)]
+    pub(super) fn settle_choice(&self, context: &Context, choice: &Choice, count: usize) {
+        let Choice { block, spot, further } = choice;
+        context.map.flat(*block).take(spot, count);
+        if *further > 0 {
+            context.map.record(*block).tail.store(1, Relaxed);
+            self.cover(context, *block + 1, *block, *further);
+        }
+        self.count_granules(context, *block, -((count - further) as isize));
+        self.hole_changed(context, *block, spot.hole, spot.length);
+    }
+
+    /// Gives the front of a block with a map to a piece that begins in `home`.
+    #[inline(never)]
+    fn cover(&self, context: &Context, block: usize, home: usize, count: usize) {
+        context.map.flat(block).cover(count);
+        context.map.record(block).run.store(home as u32, Relaxed);
+        self.count_granules(context, block, -(count as isize));
+        self.relist(context, block);
+    }
+
+    /// A piece of more than a block: whole blocks from the context, and the front of the one behind them.
+    #[inline(never)]
+    fn packed_run(&self, context: &Context, count: usize) -> Result<usize, Status> {
+        let shape = &context.map.shape;
+        let (blocks, rest) =
+            (count >> (shape.block_shift - shape.granule_shift), count & (shape.granules_per_block() - 1));
+        let all = blocks + (rest > 0) as usize;
+        let (head, fresh) = match self.run_before_own(context, blocks, rest) {
+            Some(head) => (head, blocks),
+            None => (context.take_run(all, &self.claim(context))?, all),
+        };
+        self.now_holds(self.held.get() as usize + fresh);
+        self.begin_map(context, head, head, 0);
+        context.map.flat(head).take(&Spot { hole: 0, length: shape.granules_per_block(), at: 0 }, count);
+        self.count_granules(context, head, -(shape.granules_per_block() as isize));
+        self.relist(context, head);
+        self.go_on(context, head, head + 1, head + fresh, head + blocks, rest);
+        Ok(head << shape.block_shift)
+    }
+
+    /// Free blocks of the context with a block of ours behind them whose front is free.
+    #[inline(never)]
+    fn run_before_own(&self, context: &Context, blocks: usize, rest: usize) -> Option<usize> {
+        let mut behind = blocks..context.watermark.load(Relaxed);
+        behind
+            .find(|&block| {
+                crate::steps::count();
+                rest > 0
+                    && self.front(context, block) >= rest
+                    && context.take_behind(block - blocks, blocks, &self.claim(context)).is_ok()
+            })
+            .map(|block| block - blocks)
+    }
+
+    /// Makes blocks that were just taken, those from `first` to `fresh`, part of the piece that begins in `home`: whole
+    /// up to `whole`, and of that block `rest` granules; it is ours already if it is not fresh.
+    #[inline(never)]
+    fn go_on(&self, context: &Context, home: usize, first: usize, fresh: usize, whole: usize, rest: usize) {
+        if fresh > 0 {
+            self.reaches(context, fresh - 1);
+        }
+        for body in first..whole.min(fresh) {
+            context.map.record(body).run.store(home as u32, Relaxed);
+        }
+        if rest > 0 && whole < fresh {
+            self.begin_map(context, whole, home, rest);
+            self.relist_before(context, whole);
+        } else if rest > 0 {
+            self.cover(context, whole, home, rest);
+        }
+        context.map.record(home).tail.store((whole - home - (rest == 0) as usize) as u32, Relaxed);
+    }
+
+    // ---- giving ----
+
+    /// Gives the end of a piece back, from `from` on; of all of it if that is its start. All three are granules.
+    #[inline(never)]
+    pub(super) fn packed_give(&self, context: &Context, start: usize, from: usize, to: usize) {
+        let shape = &context.map.shape;
+        let (shift, all) = (shape.block_shift - shape.granule_shift, shape.granules_per_block());
+        let home = start >> shift;
+        let mut bodies = 0;
+        for block in from >> shift..=(to - 1) >> shift {
+            crate::steps::count();
+            let (first, last) = (from.saturating_sub(block << shift), (to - (block << shift)).min(all));
+            let body = block > home && context.map.record(block).owner.load(Relaxed) & 0xff == kind::BODY;
+            if body && first == 0 {
+                bodies += 1;
+                continue;
+            }
+            self.give_bodies(context, block, &mut bodies);
+            if body {
+                self.begin_map(context, block, home, first);
+                continue;
+            }
+            if block > home && first == 0 {
+                context.map.record(block).run.store(NONE, Relaxed);
+            }
+            let before = context.map.flat(block).hole_before(first);
+            self.give_hole(context, block, first, last, before);
+        }
+        self.give_bodies(context, ((to - 1) >> shift) + 1, &mut bodies);
+        if (to - 1) >> shift > home {
+            let tail = if from > start { ((from - 1) >> shift) - home } else { 0 };
+            context.map.record(home).tail.store(tail as u32, Relaxed);
+        }
+    }
+
+    /// Makes a part of a block free; the hole before it begins at `before`.
+    #[inline(never)]
+    pub(super) fn give_hole(&self, context: &Context, block: usize, from: usize, to: usize, before: Option<usize>) {
+        let flat = context.map.flat(block);
+        let start = flat.give(from, to, before);
+        self.count_granules(context, block, (to - from) as isize);
+        self.hole_changed(context, block, start, flat.hole_at(start));
+    }
+
+    /// Gives the context the `count` blocks before `end`.
+    #[inline(never)]
+    fn give_bodies(&self, context: &Context, end: usize, count: &mut usize) {
+        if *count > 0 {
+            context.give_blocks(end - *count, *count, &self.claim(context));
+            self.held.set(self.held.get() - *count as u32);
+            *count = 0;
+        }
+    }
+
+    /// Gives all of a piece back.
+    #[inline(never)]
+    pub(super) fn packed_free(&self, context: &Context, offset: usize, bytes: usize) {
+        let shift = context.map.shape.granule_shift;
+        self.packed_give(context, offset >> shift, offset >> shift, (offset + bytes) >> shift);
+    }
+
+    // ---- in place ----
+
+    /// Changes the length of a piece without moving it. False: the neighbourhood does not allow it.
+    #[inline(never)]
+    pub(super) fn packed_resize(&self, context: &Context, offset: usize, old: usize, new: usize) -> bool {
+        let shift = context.map.shape.granule_shift;
+        if new < old {
+            self.packed_give(context, offset >> shift, (offset + new) >> shift, (offset + old) >> shift);
+        }
+        let block = context.map.shape.block_size();
+        let may = new <= block || offset & (block - 1) == 0;
+        new <= old
+            || (may && self.packed_grow(context, offset >> shift, (offset + old) >> shift, (offset + new) >> shift))
+    }
+
+    #[inline(never)]
+    fn packed_grow(&self, context: &Context, start: usize, old: usize, new: usize) -> bool {
+        let shape = &context.map.shape;
+        let (shift, all) = (shape.block_shift - shape.granule_shift, shape.granules_per_block());
+        let (home, last) = (start >> shift, (old - 1) >> shift);
+        let (end, count) = (old - (last << shift), new - old);
+        let flat = context.map.flat(last);
+        // Of a block that is all covered nothing is believed.
+        let have = if end < all { flat.hole_at(end) } else { 0 };
+        if have < count && end + have < all {
+            return false;
+        }
+        let more = count.saturating_sub(have);
+        if more > 0 {
+            let (blocks, rest) = (more >> shift, more & (all - 1));
+            let (next, claim) = (last + 1, self.claim(context));
+            let all_new = blocks + (rest > 0) as usize;
+            let own = rest > 0 && self.front(context, next + blocks) >= rest;
+            let fresh = if own { blocks } else { all_new };
+            if fresh > 0 && context.take_behind(next, fresh, &claim).is_err() {
+                return false;
+            }
+            self.now_holds(self.held.get() as usize + fresh);
+            self.go_on(context, home, next, next + fresh, next + blocks, rest);
+        }
+        let taken = count - more;
+        if taken > 0 {
+            flat.extend(end, taken);
+            self.count_granules(context, last, -(taken as isize));
+            self.hole_changed(context, last, end, have);
+        }
+        true
+    }
+
+    /// Puts a piece that is neither live nor in quarantine any more where it serves again.
+    pub(super) fn packed_retire(&self, context: &Context, offset: usize, bytes: usize) {
+        let shape = &context.map.shape;
+        let (block, at) = (offset >> shape.block_shift, (offset & (shape.block_size() - 1)) >> shape.granule_shift);
+        let end = at + (bytes >> shape.granule_shift);
+        if end <= shape.granules_per_block() {
+            self.packed_put(context, block, at, end);
+        } else {
+            self.packed_free(context, offset, bytes);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The free units of one block: in one word where that is enough, else in a tree of buddies.
+//!
+//! Both give the same answers, run for run; nobody above needs to know which it is.
+//! May know: word, buddy.
+
+use crate::buddy::{Buddy, buddy_words};
+use crate::word::{WORD_UNITS, Word};
+use core::cell::Cell;
+
+/// Words for the free units of a block.
+pub const fn space_words(units: usize) -> usize {
+    if units <= WORD_UNITS { 1 } else { buddy_words(units) }
+}
+
+#[derive(Clone, Copy)]
+pub enum Space<'a> {
+    Word(Word<'a>),
+    Tree(Buddy<'a>),
+}
+
+impl<'a> Space<'a> {
+    /// Over words that hold such a state; `units` is a power of two.
+    #[inline(always)]
+    pub fn new(words: &'a [Cell<u64>], units: usize) -> Space<'a> {
+        match words.first() {
+            Some(bits) if units <= WORD_UNITS => Space::Word(Word::new(bits, units)),
+            _ => Space::Tree(Buddy::new(words, units)),
+        }
+    }
+
+    /// Makes words of any content a block that is free as a whole.
+    pub fn init(words: &'a [Cell<u64>], units: usize) {
+        match Space::new(words, units) {
+            Space::Word(word) => word.init(),
+            Space::Tree(_) => drop(Buddy::init(words, units)),
+        }
+    }
+
+    /// The lowest run of 2^order units out of the smallest free run that holds one.
+    #[inline(always)]
+    pub fn alloc(&self, order: u32) -> Option<usize> {
+        match self {
+            Space::Word(word) => word.alloc(order),
+            Space::Tree(tree) => tree.alloc(order),
+        }
+    }
+
+    /// Takes back the units `from..to`.
+    #[inline(always)]
+    pub fn free_range(&self, from: usize, to: usize) {
+        match self {
+            Space::Word(word) => word.free_range(from, to),
+            Space::Tree(tree) => tree.free_range(from, to),
+        }
+    }
+
+    /// Takes exactly the units `from..to` if all are free.
+    pub fn take_range(&self, from: usize, to: usize) -> bool {
+        match self {
+            Space::Word(word) => word.take_range(from, to),
+            Space::Tree(tree) => tree.take_range(from, to),
+        }
+    }
+
+    /// Are all of the units `from..to` free?
+    pub fn is_free(&self, from: usize, to: usize) -> bool {
+        match self {
+            Space::Word(word) => word.is_free(from, to),
+            Space::Tree(tree) => tree.is_free(from, to),
+        }
+    }
+
+    /// Units of the largest free run; 0 if there is none.
+    #[inline(always)]
+    pub fn largest(&self) -> usize {
+        let order = match self {
+            Space::Word(word) => word.largest(),
+            Space::Tree(tree) => tree.largest(),
+        };
+        order.map_or(0, |order| 1 << order)
+    }
+
+    /// Free units in all.
+    pub fn free_units(&self) -> usize {
+        match self {
+            Space::Word(word) => word.free_units(),
+            Space::Tree(tree) => tree.free_units(),
+        }
+    }
+
+    /// Does what the words say make sense?
+    pub fn consistent(&self) -> bool {
+        match self {
+            Space::Word(word) => word.consistent(),
+            Space::Tree(tree) => tree.consistent(),
+        }
+    }
+}

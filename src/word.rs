@@ -1,0 +1,137 @@
+//! A buddy allocator of up to 64 units: one word, a bit for each free unit.
+//!
+//! Buddies need no records of their own here: whether two of them are free together is one shift and one mask, so
+//! split and merge are nothing but clearing and setting bits, and the free runs of an order are found for the whole
+//! block at once. `buddy.rs` does the same, run for run, for blocks of any size.
+//!
+//! ```text
+//!   free units            1 1 1 1 0 1 1 1
+//!   pairs begin at        1 . 1 . . . 1 .        free & free >> 1, at even places
+//!   fours begin at        1 . . . . . . .        pairs & pairs >> 2, at multiples of 4
+//! ```
+//!
+//! Invariant: a bit is set if and only if its unit is free; none is set at or behind the end.
+//! Cost: a few instructions for each order.
+//! May know: steps. Wrong numbers are refused, nothing can panic.
+
+use core::cell::Cell;
+
+/// Most units.
+pub const WORD_UNITS: usize = u64::BITS as usize;
+
+/// Where runs of 2^k units may begin.
+const STARTS: [u64; 7] = [
+    !0,
+    0x5555_5555_5555_5555,
+    0x1111_1111_1111_1111,
+    0x0101_0101_0101_0101,
+    0x0001_0001_0001_0001,
+    0x0000_0001_0000_0001,
+    0x0000_0000_0000_0001,
+];
+
+/// The beginnings of free runs of 2^(order + 1) units, from those of 2^order.
+#[inline(always)]
+fn merged(runs: u64, order: u32) -> u64 {
+    let starts = STARTS.get(order as usize + 1).copied().unwrap_or(0);
+    runs & (runs >> (1u32.wrapping_shl(order) & 63)) & starts
+}
+
+#[derive(Clone, Copy)]
+pub struct Word<'a> {
+    bits: &'a Cell<u64>,
+    units: usize,
+}
+
+impl<'a> Word<'a> {
+    /// Over a word that holds such a state; `units` is a power of two.
+    pub fn new(bits: &'a Cell<u64>, units: usize) -> Word<'a> {
+        Word { bits, units }
+    }
+
+    /// Makes it a block that is free as a whole.
+    pub fn init(&self) {
+        self.bits.set(range(0, self.units));
+    }
+
+    /// The lowest run of 2^order units out of the smallest free run that holds one.
+    #[inline(always)]
+    pub fn alloc(&self, order: u32) -> Option<usize> {
+        let mut runs = self.bits.get();
+        for order in 0..order.min(7) {
+            crate::steps::count();
+            runs = merged(runs, order);
+        }
+        let mut have = order;
+        while runs != 0 {
+            crate::steps::count();
+            let above = merged(runs, have);
+            // Those that are no half of a larger one.
+            let lone = runs & !(above | above << (1u32.wrapping_shl(have) & 63));
+            if lone != 0 {
+                let start = lone.trailing_zeros() as usize;
+                self.bits.set(self.bits.get() & !range(start, start + (1 << order)));
+                return Some(start);
+            }
+            runs = above;
+            have += 1;
+        }
+        None
+    }
+
+    /// Takes back the units `from..to`.
+    pub fn free_range(&self, from: usize, to: usize) {
+        self.bits.set(self.bits.get() | range(from, to.min(self.units)));
+    }
+
+    /// Takes exactly the units `from..to` if all are free.
+    pub fn take_range(&self, from: usize, to: usize) -> bool {
+        if from > to || !self.is_free(from, to) {
+            return false;
+        }
+        self.bits.set(self.bits.get() & !range(from, to));
+        true
+    }
+
+    /// Are all of the units `from..to` free?
+    pub fn is_free(&self, from: usize, to: usize) -> bool {
+        to <= self.units && range(from, to) & !self.bits.get() == 0
+    }
+
+    /// The order of the largest free run.
+    #[inline(always)]
+    pub fn largest(&self) -> Option<u32> {
+        let mut runs = self.bits.get();
+        if runs == 0 {
+            return None;
+        }
+        let mut order = 0;
+        loop {
+            crate::steps::count();
+            runs = merged(runs, order);
+            if runs == 0 {
+                return Some(order);
+            }
+            order += 1;
+        }
+    }
+
+    /// Free units in all.
+    pub fn free_units(&self) -> usize {
+        self.bits.get().count_ones() as usize
+    }
+
+    /// Is no bit set behind the last unit?
+    pub fn consistent(&self) -> bool {
+        self.bits.get() & !range(0, self.units) == 0
+    }
+}
+
+/// The bits `from..to`.
+#[inline(always)]
+fn range(from: usize, to: usize) -> u64 {
+    if from >= to || from >= WORD_UNITS {
+        return 0;
+    }
+    (!0 >> (WORD_UNITS - (to - from).min(WORD_UNITS))) << from
+}
