@@ -2,8 +2,8 @@
 //! May know: client, context.
 
 use super::{Outstanding, block, packed};
-use crate::client::packed::list_of_reach;
 use crate::client::pages::state_of;
+use crate::client::reach::list_of_reach;
 use crate::client::{Client, FULL_LIST, RUN_LIST};
 use crate::context::Context;
 use crate::memory::{NONE, kind};

@@ -4,7 +4,7 @@
 use super::Outstanding;
 use super::block::note;
 use crate::client::find;
-use crate::client::packed::FREE_MASK;
+use crate::client::reach::FREE_MASK;
 use crate::client::{Client, code};
 use crate::context::Context;
 use crate::flat::What;

@@ -24,12 +24,14 @@ pub mod fast;
 pub mod find;
 pub mod free;
 pub mod idle;
+pub mod keep;
 pub mod limits;
 pub mod open;
 pub mod packed;
 pub mod pages;
 pub mod quarantine;
-mod quick;
+pub mod reach;
+
 pub mod realloc;
 pub mod run;
 mod seal;

@@ -10,70 +10,24 @@
 //! piece of a block goes on, `run` of these where it begins. Blocks all covered by a piece of an earlier block are
 //! BODY (those that the context gave for it), and nothing is believed of their maps.
 //!
-//! Each block is in one list, by how long a piece could begin in it: by its longest hole, or by the one at its end and
-//! the one at the front of the next block together. A request takes the first block of the first list that serves, and
-//! in it the best hole. Lists are roughly in the order of addresses, so that the lower blocks fill up.
-//!
-//! What is freed is kept in a cache only where no neighbour is free: it would be a hole of its own anyway.
+//! A request takes the first block of the first list that serves (reach.rs), and in it a good hole.
 //!
 //! Cost: one step for each look at a block; a block's map is read as flat.rs says.
-//! Invariants: the list of a block is the right one; the number of free granules in its record is that of its map.
-//! May know: context, memory, flat, cache, pages.
+//! Invariants: of neighbouring blocks the earlier says where the piece ends that the later one says it is covered by.
+//! May know: context, memory, flat, pages, reach.
 
+use super::Client;
 use super::pages::{EMPTY_LIST, LIST_SHIFT};
-use super::{Client, FULL_LIST, LISTS, RUN_LIST};
+use super::reach::{FREE_MASK, HOLE_LISTS, hole_list, list_of_reach, number_of};
 use crate::context::Context;
 use crate::flat::{Spot, code};
 use crate::memory::{NONE, kind};
-use crate::sizes::MAX_CLASSES;
 use crate::status::Status;
 use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 
-/// Lists of blocks with holes. A client has no slabs with PACKED, and their lists serve for this.
-const HOLE_LISTS: usize = 2 * MAX_CLASSES;
-/// The low bits of a block's state: as much of its number of free granules as fits.
-pub(crate) const FREE_MASK: u32 = (1 << LIST_SHIFT) - 1;
 /// Blocks that are looked at in a list whose blocks may be too small.
 pub(super) const LOOK: usize = 32;
-/// How far a block goes down a list to be in the order of addresses.
-const ORDER: usize = 8;
-
-const _: () = assert!(LISTS - 3 == MAX_CLASSES - 1);
-
-/// The number of the list of blocks whose longest hole has this code, not 0: two lists a doubling, then one.
-fn hole_list(code: u8) -> usize {
-    let code = code as usize;
-    match code {
-        0..4 => code.saturating_sub(1),
-        4..128 => {
-            let log = code.ilog2() as usize;
-            3 + (log - 2) * 2 + (code >> (log - 1) & 1)
-        }
-        _ => (13 + (code - 128) / 4).min(HOLE_LISTS - 1),
-    }
-}
-
-/// The number by which a block's state names list `at` of those with holes.
-fn number_of(at: usize) -> usize {
-    match at {
-        0..MAX_CLASSES => LISTS + at,
-        _ if at == HOLE_LISTS - 1 => RUN_LIST,
-        _ => at - MAX_CLASSES,
-    }
-}
-
-/// What a block's state says of a block that is one hole.
-const EMPTY: u8 = u8::MAX;
-
-/// The number of the list of blocks whose state says so of the longest piece that could begin in them.
-pub(crate) fn list_of_reach(reach: u8) -> usize {
-    match reach {
-        0 => FULL_LIST,
-        EMPTY => EMPTY_LIST,
-        _ => number_of(hole_list(reach)),
-    }
-}
 
 /// Where a request goes: the block, the spot in it, and how many granules in the next block.
 pub(super) struct Choice {
@@ -83,110 +37,7 @@ pub(super) struct Choice {
 }
 
 impl Client {
-    /// A list of blocks by its number.
-    pub(crate) fn list(&self, number: usize) -> Option<&Cell<u32>> {
-        self.lists.get(number).or_else(|| self.slabs.get(number.wrapping_sub(LISTS)))
-    }
-
-    /// How many lists of blocks there are.
-    pub(crate) fn list_count(context: &Context) -> usize {
-        if context.sizes.packed() { LISTS + MAX_CLASSES } else { LISTS }
-    }
-
-    /// Is this a block of ours that has a map?
-    pub(crate) fn has_map(&self, context: &Context, block: usize) -> bool {
-        block < context.watermark.load(Relaxed)
-            && context.map.record(block).owner.load(Relaxed) == self.owner.get() | kind::BUDDY
-    }
-
-    /// The hole at the front of a block, if it is ours.
-    #[inline(never)]
-    pub(crate) fn front(&self, context: &Context, block: usize) -> usize {
-        if self.has_map(context, block) { context.map.flat(block).hole_at(0) } else { 0 }
-    }
-
-    /// How long a piece could begin in a block, as a code.
-    #[inline(never)]
-    pub(crate) fn reach(&self, context: &Context, block: usize) -> u8 {
-        let flat = context.map.flat(block);
-        let tail = flat.last_hole();
-        if tail == flat.granules {
-            return EMPTY;
-        }
-        let longest = flat.longest();
-        if tail > 0 { longest.max(code(tail + self.front(context, block + 1))) } else { longest }
-    }
-
-    /// The longest hole that begins in a block.
-    #[inline(never)]
-    pub(crate) fn largest_hole(&self, context: &Context, block: usize) -> usize {
-        let flat = context.map.flat(block);
-        let tail = flat.last_hole();
-        let mut most = if tail > 0 { (tail + self.front(context, block + 1)).min(flat.granules) } else { 0 };
-        flat.holes(&mut |_, length| most = most.max(length));
-        most
-    }
-
-    // ---- lists ----
-
-    /// Notes that a block has more (or fewer) free granules now.
-    fn count_granules(&self, context: &Context, block: usize, change: isize) {
-        let state = &context.map.record(block).state;
-        let old = state.load(Relaxed);
-        state.store((old & !FREE_MASK) | (old.wrapping_add_signed(change as i32) & FREE_MASK), Relaxed);
-    }
-
-    /// Puts a block into the right list after its hole at `hole`, `length` granules long, was there for the last or the
-    /// first time: for shorter ones than the longest nothing has to be done.
-    #[inline(never)]
-    fn hole_changed(&self, context: &Context, block: usize, hole: usize, length: usize) {
-        let reach = context.map.record(block).state.load(Relaxed) >> LIST_SHIFT;
-        let last = hole + length >= context.map.shape.granules_per_block();
-        if last || code(length) as u32 >= reach {
-            self.relist(context, block);
-        }
-        if hole == 0 {
-            self.relist_before(context, block);
-        }
-    }
-
-    #[inline(never)]
-    pub(super) fn relist(&self, context: &Context, block: usize) {
-        let record = context.map.record(block);
-        let state = record.state.load(Relaxed);
-        let (old, new) = ((state >> LIST_SHIFT) as u8, self.reach(context, block));
-        record.state.store((new as u32) << LIST_SHIFT | (state & FREE_MASK), Relaxed);
-        let (old, new) = (list_of_reach(old), list_of_reach(new));
-        if new != old {
-            self.unlink_block(context, block, old);
-            self.link_in_order(context, block, new);
-        }
-    }
-
-    /// Into its list, before the first block with a higher number, but not far from the front.
-    #[inline(never)]
-    fn link_in_order(&self, context: &Context, block: usize, list: usize) {
-        let Some(head) = self.list(list) else { return };
-        let (mut before, mut at) = (NONE, head.get());
-        for _ in 0..ORDER {
-            if at == NONE || at as usize > block {
-                break;
-            }
-            before = at;
-            at = context.map.record(at as usize).next.load(Relaxed);
-        }
-        let record = context.map.record(block);
-        record.prev.store(before, Relaxed);
-        record.next.store(at, Relaxed);
-        if before == NONE {
-            head.set(block as u32);
-        } else {
-            context.map.record(before as usize).next.store(block as u32, Relaxed);
-        }
-        if at != NONE {
-            context.map.record(at as usize).prev.store(block as u32, Relaxed);
-        }
-    }
+    // ---- taking ----
 
     /// Makes a block that was just taken, or cut off, one with a map, of which the first `covered` granules belong to a
     /// piece that begins in `home`.
@@ -211,8 +62,6 @@ impl Client {
         context.map.record(block).state.store(state, Relaxed);
         self.link_in_order(context, block, list_of_reach(reach));
     }
-
-    // ---- taking ----
 
     /// A live piece of `bytes` bytes, at a multiple of `align`; its offset.
     #[inline(never)]
@@ -243,13 +92,6 @@ impl Client {
         let start = (choice.block << (shape.block_shift - shape.granule_shift)) + choice.spot.at;
         self.settle_choice(context, &choice, count);
         Ok(start << shape.granule_shift)
-    }
-
-    #[inline(never)]
-    pub(super) fn relist_before(&self, context: &Context, block: usize) {
-        if block > 0 && self.has_map(context, block - 1) {
-            self.relist(context, block - 1);
-        }
     }
 
     #[inline(never)]
@@ -475,17 +317,5 @@ impl Client {
             self.hole_changed(context, last, end, have);
         }
         true
-    }
-
-    /// Puts a piece that is neither live nor in quarantine any more where it serves again.
-    pub(super) fn packed_retire(&self, context: &Context, offset: usize, bytes: usize) {
-        let shape = &context.map.shape;
-        let (block, at) = (offset >> shape.block_shift, (offset & (shape.block_size() - 1)) >> shape.granule_shift);
-        let end = at + (bytes >> shape.granule_shift);
-        if end <= shape.granules_per_block() {
-            self.packed_put(context, block, at, end);
-        } else {
-            self.packed_free(context, offset, bytes);
-        }
     }
 }

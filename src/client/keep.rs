@@ -1,10 +1,11 @@
-//! PACKED, the short way: requests and frees of pieces that lie in one block, through the caches.
+//! The second path of PACKED clients: pieces that lie in one block, and caches of them by exact size.
 //!
-//! What is freed is kept in a cache only where no neighbour is free. What a request leaves of a long hole is cut into
-//! a few pieces of the same size for the cache.
+//! What is freed is kept in a cache only where no neighbour is free: it would be a hole of its own anyway, and the next
+//! request of its size would take it for its best place. So caches cost no tightness. An empty cache is filled out
+//! of a hole that has room for several pieces.
 //!
-//! Invariant: what lies in a cache is a dead piece of its class in one block's map.
-//! May know: context, memory, flat, packed, cache.
+//! Invariant: what a cache keeps is dead, of the cache's size, and in one block.
+//! May know: context, flat, cache, packed, reach.
 
 use super::Client;
 use super::packed::LOOK;
@@ -33,7 +34,7 @@ impl Client {
     /// Frees a piece that is not live any more and lies in one block: into a cache, if it is of a cached class and none
     /// of its neighbours is free.
     #[inline(never)]
-    pub(super) fn packed_put(&self, context: &Context, block: usize, at: usize, end: usize) {
+    fn packed_put(&self, context: &Context, block: usize, at: usize, end: usize) {
         let shape = &context.map.shape;
         let flat = context.map.flat(block);
         let before = flat.hole_before(at);
@@ -102,5 +103,17 @@ impl Client {
     pub(super) fn packed_second_realloc(&self, context: &Context, address: usize, size: usize) -> bool {
         let class = |(_, at, end)| context.sizes.cache_class((end - at) << context.map.shape.granule_shift);
         self.packed_own(context, address).map(class) == Some(context.sizes.cache_class(size))
+    }
+
+    /// Puts a piece that is neither live nor in quarantine any more where it serves again.
+    pub(super) fn packed_retire(&self, context: &Context, offset: usize, bytes: usize) {
+        let shape = &context.map.shape;
+        let (block, at) = (offset >> shape.block_shift, (offset & (shape.block_size() - 1)) >> shape.granule_shift);
+        let end = at + (bytes >> shape.granule_shift);
+        if end <= shape.granules_per_block() {
+            self.packed_put(context, block, at, end);
+        } else {
+            self.packed_free(context, offset, bytes);
+        }
     }
 }
