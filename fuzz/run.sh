@@ -32,12 +32,11 @@ if ! build >"$target/build.log" 2>&1; then
 fi
 
 findings=0
-for entry in "${targets[@]}"; do
-    name=${entry%:*} share=$((seconds * ${entry#*:} / 10))
+fuzz() { # fuzz NAME PROGRAM SECONDS
+    local name=$1 share=$3 log=$target/$1.log runs covered
     [ "$share" -gt 0 ] || share=1
     mkdir -p "$target/corpus/$name" "corpus/$name"
-    log=$target/$name.log
-    if "$target/guided/$host/release/$name" -max_total_time="$share" -max_len=1500 -len_control=0 -timeout=60 -rss_limit_mb=6000 \
+    if "$2" -max_total_time="$share" -max_len=1500 -len_control=0 -timeout=60 -rss_limit_mb=6000 \
         -print_final_stats=1 -artifact_prefix="artifacts/$name-" "$target/corpus/$name" "corpus/$name" >"$log" 2>&1; then
         :
     else
@@ -48,6 +47,16 @@ for entry in "${targets[@]}"; do
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     covered=$(grep -oE 'cov: [0-9]+ ft: [0-9]+' "$log" | tail -n 1 || true)
     echo "$name: ${runs:-?} executions in $share s, ${covered:-no coverage}"
+}
+
+for entry in "${targets[@]}"; do
+    fuzz "${entry%:*}" "$target/guided/$host/release/${entry%:*}" $((seconds * ${entry#*:} / 10))
 done
+if CC=clang trace/build.sh "$target/trace" -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all 2>"$target/trace.log"; then
+    fuzz trace "$target/trace" $((seconds / 20))
+    targets+=(trace)
+else
+    echo "skipped: trace (clang with libFuzzer is not installed: see $target/trace.log)"
+fi
 echo "${#targets[@]} targets, $findings findings"
 [ $findings = 0 ]

@@ -19,10 +19,25 @@ static void on_error(vmma_context_t *c, const vmma_error_t *e, void *user)
 {
     (void)c;
     /* seen by the parent in shared memory */
-    *(int *)user = e->status;
+    *(vmma_error_t *)user = *e;
 }
 
-static int *told;
+static vmma_error_t *told;
+
+/* What, on whom, where, and the allocation concerned with its size: the whole line as the error handler's report says it. */
+static void line_says(const char *line)
+{
+    char expected_line[512];
+    int n = snprintf(expected_line, sizeof expected_line, "libvmma: %s: client \"%s\", address 0x%llx", vmma_status_string(told->status),
+                     told->client ? "culprit" : "", (unsigned long long)(uintptr_t)told->address);
+    if (told->allocation)
+        n += snprintf(expected_line + n, sizeof expected_line - (size_t)n, ", allocation 0x%llx of %zu bytes",
+                      (unsigned long long)(uintptr_t)told->allocation, told->size);
+    snprintf(expected_line + n, sizeof expected_line - (size_t)n, "\n");
+    if (strcmp(line, expected_line) != 0)
+        printf("%s%s", line, expected_line);
+    CHECK(strcmp(line, expected_line) == 0, "ABORT: the line says what, whose client, where, and which allocation of which size");
+}
 
 static void run(void *arg)
 {
@@ -100,7 +115,7 @@ static void run(void *arg)
 int main(void)
 {
     vt_begin("abort");
-    told = (int *)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    told = (vmma_error_t *)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     static const vmma_flags_t beside[] = {0, VMMA_FLAG_PACKED, VMMA_FLAG_NO_CACHE, VMMA_FLAG_SHARED_CLIENTS};
     if (!vt_has(VMMA_FLAG_ABORT)) {
         vt_skip("ABORT", "not in this build");
@@ -119,28 +134,31 @@ int main(void)
                 continue;
             }
             vt_mode("%s case %d", vt_flags_text(p.flags), what);
-            *told = 0;
+            memset(told, 0, sizeof *told);
             vt_outcome out = vt_fork(run, &p);
             if (what == HARMLESS) {
                 CHECK(out.exited && out.code == 0, "ABORT: what is no misuse does not abort");
-                CHECK_EQ(*told, 0, "ABORT: what is no misuse is not told");
+                CHECK_EQ(told->status, 0, "ABORT: what is no misuse is not told");
                 CHECK(out.err[0] == 0, "ABORT: what is no misuse prints nothing");
                 continue;
             }
             CHECK_EQ(out.signal, SIGABRT, "ABORT: misuse aborts");
-            CHECK_ST(*told, expected[what], "the error handler is told before ABORT acts");
+            CHECK_ST(told->status, expected[what], "the error handler is told before ABORT acts");
             size_t n = strlen(out.err);
             CHECK(n > 10, "ABORT: misuse prints to stderr");
             CHECK(n && strchr(out.err, '\n') == out.err + n - 1, "ABORT: exactly one line");
             if (what != BAD_DUMP && what != NULL_VISITOR)
                 CHECK(strstr(out.err, "culprit") != NULL, "ABORT: the line names the client");
+            line_says(out.err);
+            if (what == NOT_START || what == OVERRUN || what == OVERRUN_CHECK || what == OVERRUN_REALLOC)
+                CHECK(told->allocation != NULL && told->size >= 100, "ABORT: where there is an allocation concerned it is told");
             /* without ABORT the same prints nothing and goes on */
             p.flags &= ~VMMA_FLAG_ABORT;
-            *told = 0;
+            memset(told, 0, sizeof *told);
             out = vt_fork(run, &p);
             CHECK(out.exited && out.code == 0, "without ABORT misuse does not abort");
             CHECK(out.err[0] == 0, "without ABORT nothing is printed");
-            CHECK_ST(*told, expected[what], "without ABORT the error handler is told all the same");
+            CHECK_ST(told->status, expected[what], "without ABORT the error handler is told all the same");
         }
     return vt_end();
 }

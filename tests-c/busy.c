@@ -73,6 +73,7 @@ static void forbidden(scene *s, vmma_client_t *k, void *p)
     BUSY(vmma_set_name(k, "x"));
     BUSY(vmma_delete_context(s->c));
     BUSY(vmma_trim_context(s->c));
+    BUSY(vmma_set_error_handler(s->c, NULL, NULL));
     CHECK_EQ(vmma_test_address(k, p), 1, "what was BUSY did nothing");
     CHECK_ST(vmma_free(NULL, p), VMMA_E_INVALID, "the handle is checked before BUSY");
 }

@@ -101,7 +101,7 @@ fn bad_parameters_and_too_little_memory_are_told_apart() {
         assert_eq!(ContextOptions::new().block_size(block_size).map(1 << 20).unwrap_err(), Error::Invalid);
     }
     assert_eq!(Context::map(0).unwrap_err(), Error::NoMemory);
-    assert_eq!(Context::map(usize::MAX / 2).unwrap_err(), Error::NoMemory);
+    assert_eq!(Context::map(usize::MAX / 16 * 15).unwrap_err(), Error::NoMemory);
     assert_eq!(Context::over(&mut [MaybeUninit::uninit(); 1500]).unwrap_err(), Error::NoMemory);
     assert_eq!(Context::over(&mut []).unwrap_err(), Error::NoMemory);
 

@@ -30,6 +30,15 @@ step_test_release() {
     $CARGO test --profile release-test --lib --tests
 }
 
+# Sizes and numbers that are too large where pointers have 32 bits.
+step_test_32() {
+    local target=i686-unknown-linux-gnu
+    [ -e "$(rustc --print target-libdir --target $target)" ] || skip "Rust's library for $target is not installed"
+    echo 'int main(void) { return 0; }' >"$work/t.c"
+    "$CC" -m32 "$work/t.c" -o "$work/t" >/dev/null 2>&1 && "$work/t" || skip "$CC -m32 makes no program that runs"
+    $CARGO test --target $target --lib --tests
+}
+
 # The lock, in every order that the memory model allows.
 step_loom() {
     $CARGO fetch --quiet --manifest-path tests/loom/Cargo.toml >/dev/null 2>&1 || skip "loom is not to be had"

@@ -62,7 +62,7 @@ impl Ring {
     }
 
     pub(crate) fn weight(&self) -> usize {
-        self.weight.get() as usize * 16
+        (self.weight.get() as usize).saturating_mul(16)
     }
 }
 

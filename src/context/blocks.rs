@@ -196,6 +196,7 @@ impl Context {
         self.free_blocks.store(self.free_blocks.load(Relaxed) - count, Relaxed);
         let held = self.held_blocks.load(Relaxed) + count;
         self.held_blocks.store(held, Relaxed);
+        self.unreleased.set(self.unreleased.get().saturating_sub(count));
         if held > self.peak_blocks.load(Relaxed) {
             self.peak_blocks.store(held, Relaxed);
         }

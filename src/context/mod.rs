@@ -56,7 +56,7 @@ pub struct Context {
     pub(crate) set_aside: AtomicUsize,
     pub(crate) held_blocks: AtomicUsize,
     pub(crate) peak_blocks: AtomicUsize,
-    /// RELEASE: free blocks whose pages may still be there.
+    /// RELEASE: how many more blocks are free than at the last release, as far as they may have pages.
     unreleased: Cell<usize>,
     /// Counts whatever may let a failed allocation succeed.
     progress: AtomicUsize,

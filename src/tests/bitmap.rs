@@ -166,4 +166,36 @@ fn bits_beyond_the_set_and_words_beyond_the_slice_do_no_harm() {
     set.clear(499);
     assert!(set.next(64).is_none_or(|at| at < 500));
     assert!(set.find_run(100, 500, 0, || {}).is_none_or(|at| at < 500));
+    for bits in [1, 10, 63, 70] {
+        let store = words(words_for(bits), 0);
+        let set = BitSet::new(&store, bits);
+        // The first bit behind the end, in the same word: damage.
+        store[bits / 64].set(1 << (bits % 64));
+        if let Some(summary) = store.get(bits.div_ceil(64)) {
+            summary.set(1 << (bits / 64));
+        }
+        assert_eq!((set.next(0), set.next(bits), set.get(bits)), (None, None, false), "{bits} bits");
+        assert!(!set.consistent(), "{bits} bits");
+    }
+}
+
+#[test]
+fn a_word_set_at_once_is_the_same_as_its_bits_one_by_one() {
+    let mut rng = Rng::new(12);
+    for bits in [64usize, 200, 4096 + 65] {
+        let (one, other) = (words(words_for(bits), 0), words(words_for(bits), 0));
+        let (at_once, by_bits) = (BitSet::new(&one, bits), BitSet::new(&other, bits));
+        for _ in 0..50 {
+            let index = rng.below(bits / 64);
+            let mask = if rng.chance(4) { 0 } else { rng.next() & rng.next() };
+            at_once.set_word(index, mask);
+            (0..64).filter(|bit| mask >> bit & 1 != 0).for_each(|bit| by_bits.set(index * 64 + bit));
+            assert!(at_once.consistent() && (0..bits).all(|bit| at_once.get(bit) == by_bits.get(bit)));
+        }
+        // The word behind the last is a level above, or nobody's.
+        let before: Vec<_> = one.iter().map(Cell::get).collect();
+        at_once.set_word(bits.div_ceil(64), 1);
+        at_once.set_word(usize::MAX / 64, 1);
+        assert_eq!(before, one.iter().map(Cell::get).collect::<Vec<_>>(), "behind the end nothing changes");
+    }
 }

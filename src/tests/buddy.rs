@@ -180,6 +180,23 @@ fn a_long_random_run_on_large_blocks_ends_as_one_free_run() {
 }
 
 #[test]
+fn a_range_costs_a_few_pieces_for_each_order() {
+    let units = 1024;
+    let words: Vec<Cell<u64>> = (0..buddy_words(units)).map(|_| Cell::new(0)).collect();
+    let buddy = Buddy::init(&words, units);
+    for (from, to) in [(0, units), (1, units - 1), (0, units / 2), (3, 700)] {
+        crate::steps::take();
+        assert!(buddy.take_range(from, to));
+        let taken = crate::steps::take();
+        buddy.free_range(from, to);
+        let freed = crate::steps::take();
+        // Two pieces of each order, and for each of them at most the height of the tree up and down again.
+        assert!(taken < 2 * 10 * 30 && freed < 2 * 10 * 12, "{from}..{to}: {taken} to take it, {freed} to free it");
+        assert_eq!(buddy.largest(), Some(10));
+    }
+}
+
+#[test]
 fn wrong_numbers_and_damaged_bits_are_refused_not_followed() {
     let words: Vec<Cell<u64>> = (0..buddy_words(8)).map(|_| Cell::new(0)).collect();
     let buddy = Buddy::init(&words, 8);
@@ -187,6 +204,13 @@ fn wrong_numbers_and_damaged_bits_are_refused_not_followed() {
     assert_eq!(buddy.alloc(60), None);
     assert_eq!(buddy.free_run_at(usize::MAX), None);
     let before = state(&words);
+    assert!(buddy.take_range(3, 3) && buddy.take_range(8, 8) && state(&words) == before, "nothing is there to be had");
+    // Bit 0 is no node's: set by damage it is neither a buddy of the whole block nor sound.
+    words[0].set(1);
+    assert!(!buddy.consistent());
+    assert_eq!(buddy.free(0, 3), 3, "the whole block has no buddy");
+    assert_eq!(words[0].get(), 0b11);
+    restore(&words, &before);
     // Every set of bits but the right ones breaks an invariant, and nothing loops or panics over it.
     let mut right = 0;
     for bits in (0..1u64 << 16).step_by(if cfg!(miri) { 1009 } else { 1 }) {

@@ -8,6 +8,7 @@ use crate::context::slots::LIVES;
 use crate::ffi::*;
 use core::ffi::c_void;
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 const NOT_OWNED: i32 = vmma_status::VMMA_E_NOT_OWNED as i32;
 
@@ -95,6 +96,7 @@ fn when_lives_run_round_old_records_do_not_speak_for_new_clients() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore)]
 fn a_life_that_ends_after_the_numbers_ran_round_leaves_nothing_to_its_successor() {
     for flags in [0, VMMA_FLAG_PACKED, VMMA_FLAG_NO_CACHE] {
         let context = context(1 << 20, 16, 4096, flags);
@@ -189,4 +191,53 @@ fn the_last_fitting_hole_is_found_however_many_blocks_come_first() {
         assert_eq!(c!(vmma_check_context(context)), 0);
         assert_eq!(c!(vmma_delete_context(context)), 0);
     }
+}
+
+/// What two threads are inside of at a time may end in either order.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_callback_may_end_before_one_of_another_thread_that_began_later() {
+    static CLIENTS: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
+    static BEGAN: [AtomicBool; 2] = [AtomicBool::new(false), AtomicBool::new(false)];
+    static FIRST_ENDED: AtomicBool = AtomicBool::new(false);
+    fn wait_for(flag: &AtomicBool) {
+        while !flag.load(SeqCst) {
+            std::thread::yield_now();
+        }
+    }
+    extern "C" fn told(_: *mut vmma_context_t, error: *const vmma_error_t, _: *mut c_void) {
+        // SAFETY: it lives as long as the call.
+        let client = unsafe { (*error).client };
+        let who = CLIENTS.iter().position(|each| each.load(SeqCst) == client.addr()).expect("one of the two");
+        BEGAN[who].store(true, SeqCst);
+        wait_for(&BEGAN[1 - who]);
+        if who == 1 {
+            wait_for(&FIRST_ENDED);
+        }
+        // It is still inside, whoever has left meanwhile: it may ask, and not change.
+        assert_eq!(c!(vmma_get_limit(client)), 0);
+        assert!(c!(vmma_alloc(client, 10)).is_null());
+    }
+    let context = context(1 << 20, 16, 16 << 10, VMMA_FLAG_THREADS);
+    assert_eq!(c!(vmma_set_error_handler(context, Some(told), core::ptr::null_mut())), 0);
+    for client in &CLIENTS {
+        client.store(c!(vmma_create_client(context)).expose_provenance(), SeqCst);
+    }
+    let misuse = |who: usize| {
+        let client: *mut vmma_client_t = core::ptr::with_exposed_provenance_mut(CLIENTS[who].load(SeqCst));
+        if who == 1 {
+            wait_for(&BEGAN[0]);
+        }
+        assert_eq!(c!(vmma_free(client, core::ptr::without_provenance_mut(16))), NOT_OWNED);
+        if who == 0 {
+            FIRST_ENDED.store(true, SeqCst);
+        }
+        assert!(!c!(vmma_alloc(client, 1000)).is_null(), "outside again");
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| misuse(0));
+        scope.spawn(|| misuse(1));
+    });
+    assert_eq!(c!(vmma_check_context(context)), 0);
+    assert_eq!(c!(vmma_delete_context(context)), 0);
 }

@@ -13,6 +13,7 @@ macro_rules! c {
 mod attack;
 mod bitmap;
 mod buddy;
+mod caches;
 mod corners;
 mod flat;
 mod layout;

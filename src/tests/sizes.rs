@@ -1,7 +1,7 @@
 //! Sizes: every request up to some size, in a grid of contexts.
 //! May know: sizes.
 
-use crate::sizes::{MAX_CLASSES, MIN_CELL, Place, Sizes, log2_ceil, unit_shift};
+use crate::sizes::{MAX_CLASSES, MIN_CELL, Place, Sizes, log2_ceil, most_cached, round_up, unit_shift};
 
 const ALIGNMENTS: [usize; 6] = [8, 16, 32, 64, 512, 4096];
 
@@ -125,6 +125,118 @@ fn an_aligned_request_gets_a_place_that_has_the_alignment() {
                     Place::Piece { align, .. } => align,
                 };
                 assert!(has >= wanted, "{size} aligned to {wanted}: {place:?}");
+            }
+        }
+    });
+}
+
+/// Without PACKED: the fewest units that have 64 cells, but at most a certain number of them and a quarter of a block.
+#[test]
+fn a_slab_is_as_long_as_64_cells_some_units_or_a_quarter_of_a_block() {
+    let mut possible = vec![4, 8, 16];
+    grid(|sizes, alignment, shift, packed| {
+        let unit = 1usize << unit_shift(shift, alignment);
+        if packed {
+            return;
+        }
+        let mut cell = alignment.max(MIN_CELL);
+        for number in 0..sizes.count() {
+            let class = sizes.class(number);
+            assert_eq!(class.cell as usize, cell, "a class for every power of two");
+            let length = |most: usize| (64 * cell).clamp(unit, (most * unit).min(1 << (shift - 2)).max(unit));
+            possible.retain(|&most| length(most) == unit << class.slab_order);
+            assert!(!possible.is_empty(), "slabs of {cell} bytes in blocks of 2^{shift}");
+            for first in [0, 64, 640] {
+                for at in 0..1usize << class.slab_order {
+                    assert_eq!(class.slab_of(first + at), first, "unit {at} of a slab of cells of {cell}");
+                }
+            }
+            cell *= 2;
+        }
+        assert_eq!(cell, unit.max(alignment.max(MIN_CELL)), "up to half a unit");
+    });
+    assert!(possible.len() == 1 || cfg!(miri), "one number of units explains all of them");
+}
+
+#[test]
+fn rounding_up_goes_to_the_next_multiple_of_a_power_of_two() {
+    for shift in 0..10 {
+        for n in 0..3000 {
+            assert_eq!(round_up(n, 1 << shift), n.next_multiple_of(1 << shift), "{n} to 2^{shift}");
+        }
+    }
+}
+
+#[test]
+fn a_cache_has_at_most_32_kib_and_62_entries_and_at_least_two() {
+    for (bytes, entries) in
+        [(0, 2), (1, 62), (16, 62), (512, 62), (528, 62), (529, 61), (1024, 32), (8192, 4), (10_923, 2), (16_384, 2)]
+    {
+        assert_eq!(most_cached(bytes), entries, "pieces of {bytes} bytes");
+    }
+    assert_eq!([32 << 10, 1 << 20, usize::MAX].map(most_cached), [2; 3]);
+    grid(|sizes, _, _, _| {
+        for number in 0..sizes.count() {
+            let class = sizes.class(number);
+            assert_eq!(class.most_cached as usize, most_cached(class.cell as usize));
+        }
+    });
+}
+
+/// Without PACKED, what a cache may serve: the slab class of a size, else the order of its run behind the classes, else no class at all.
+#[test]
+fn the_cache_class_of_a_size_is_that_of_its_place() {
+    grid(|sizes, _, shift, packed| {
+        if packed {
+            return;
+        }
+        let block = 1usize << shift;
+        let asked = if cfg!(miri) { 1..40 } else { 1..9000 };
+        for size in asked.chain([block / 2, block / 2 + 1, block - 1, block, block + 1, 3 * block, usize::MAX]) {
+            let class = sizes.cache_class(size);
+            match sizes.place(size) {
+                Some(Place::Slab(slab)) if size <= 1024 => assert_eq!(class, slab, "{size}"),
+                Some(Place::Units { order, .. }) => {
+                    assert_eq!(class, sizes.count() + order as usize, "{size}");
+                }
+                Some(Place::Slab(_)) => assert!(class >= sizes.count(), "{size}"),
+                _ => assert_eq!(class, usize::MAX, "{size} in blocks of {block}"),
+            }
+        }
+        assert_eq!(sizes.cache_class(0), usize::MAX);
+    });
+}
+
+/// Without PACKED an aligned request gets a cell of just that size where there is one, else units of its power of two.
+#[test]
+fn an_aligned_request_gets_no_more_than_its_power_of_two() {
+    grid(|sizes, alignment, shift, packed| {
+        if packed {
+            return;
+        }
+        let unit = 1usize << unit_shift(shift, alignment);
+        let block = 1usize << shift;
+        for power in 0..=shift {
+            let wanted = 1usize << power;
+            for size in
+                [1, 3, 16, 17, 100, 255, 256, 257, 1000, 1024, 1025, 5000, block / 2, block - 1, block, block + 1]
+            {
+                let place = sizes.place_aligned(size, wanted);
+                if wanted <= alignment || size > block {
+                    assert_eq!(place, sizes.place(size), "{size} aligned to {wanted} is like any other");
+                    continue;
+                }
+                let natural = size.max(wanted).next_power_of_two();
+                match place {
+                    Some(Place::Slab(class)) => assert_eq!(sizes.class(class).cell as usize, natural),
+                    _ if (0..sizes.count()).any(|class| sizes.class(class).cell as usize == natural) => {
+                        panic!("{size} aligned to {wanted}: there is such a cell");
+                    }
+                    Some(Place::Units { units, order }) => {
+                        assert_eq!((units * unit, units), (natural.max(unit), 1 << order), "{size} to {wanted}");
+                    }
+                    other => panic!("{size} aligned to {wanted}: {other:?}"),
+                }
             }
         }
     });

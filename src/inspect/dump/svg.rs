@@ -470,9 +470,9 @@ mod tests {
     fn strips_fill_a_cell_and_the_smallest_client_is_seen() {
         let cases: [&[Share]; 6] = [
             &[share(0, 100)],
-            &[share(0, 1), share(FREE, 1 << 40)],
-            &[share(0, 1), share(1, 1), share(2, 1), share(3, 1), share(4, 1 << 30)],
-            &[share(0, 1), share(FREE, 1 << 30), share(1, 1)],
+            &[share(0, 1), share(FREE, usize::MAX >> 8)],
+            &[share(0, 1), share(1, 1), share(2, 1), share(3, 1), share(4, usize::MAX >> 8)],
+            &[share(0, 1), share(FREE, usize::MAX >> 8), share(1, 1)],
             &[share(RECORDS, 1), share(FREE, 1)],
             &[share(0, 33), share(1, 33), share(2, 33)],
         ];
