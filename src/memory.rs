@@ -387,16 +387,25 @@ impl Map {
         if self.shape.packed {
             return self.flat(block).init();
         }
-        let first = self.first_unit(block);
-        for unit in first..first + self.shape.units_per_block() {
+        debug_assert!(block < self.blocks);
+        let (first, units, words) =
+            (self.first_unit(block), self.shape.units_per_block(), self.shape.live_words_per_block());
+        // SAFETY: as in `record`; each table has so many entries for every block.
+        let (of_units, slabs, lives) = unsafe {
+            (
+                core::slice::from_raw_parts(self.units.add(first), units),
+                core::slice::from_raw_parts(self.slabs.add(first), units),
+                core::slice::from_raw_parts(self.lives.add(block * words), words),
+            )
+        };
+        for (word, slab) in of_units.iter().zip(slabs) {
             crate::steps::count();
-            self.unit(unit).store(0, Relaxed);
-            self.slab(unit).blank();
+            word.store(0, Relaxed);
+            slab.blank();
         }
-        let words = self.shape.live_words_per_block();
-        for word in block * words..(block + 1) * words {
+        for word in lives {
             crate::steps::count();
-            self.live_word(word << 6).store(0, Relaxed);
+            word.store(0, Relaxed);
         }
     }
 

@@ -17,7 +17,7 @@
 //! client; stale entries are never marks; the pieces of every array are taken in its block's `cache_pieces`.
 //! May know: context, memory, slab, pages.
 
-use super::{Client, FULL_LIST, PACKED_TOPS, PLAIN_TOPS};
+use super::{Client, FULL_LIST, PACKED_TOPS};
 use crate::context::{Context, FULL_BIT, MARK};
 use crate::layout::CACHE_PIECE;
 use crate::memory::NONE;
@@ -68,9 +68,15 @@ impl Client {
 
     /// Puts the tops where they say "no cache".
     pub(super) fn forget_caches(&self, context: &Context) {
-        let tops = if context.sizes.packed() { PACKED_TOPS } else { PLAIN_TOPS };
-        for class in 0..tops {
-            self.set_top(context, class, Context::NULL_CACHE);
+        if context.sizes.packed() {
+            for class in 0..PACKED_TOPS {
+                self.packed_top(class).set(Context::NULL_CACHE as u32);
+            }
+            return;
+        }
+        let none = context.map.cache_pointer(Context::NULL_CACHE).cast_mut();
+        for top in &self.tops {
+            top.store(none, Relaxed);
         }
     }
 

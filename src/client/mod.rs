@@ -296,7 +296,7 @@ impl Client {
         let context = self.context();
         self.wipe_held(context);
         self.close_held(context);
-        let _ = self.hand_back(context);
+        self.hand_back(context);
         if self.guarantee.get() != 0 {
             let _ = context.set_aside(&self.claim(context), 0);
         }
@@ -321,7 +321,7 @@ impl Client {
         let context = self.context();
         self.wipe_held(context);
         self.close_held(context);
-        let _ = self.hand_back(context);
+        self.hand_back(context);
         {
             // Another thread that looks for a life reads ours under the same lock.
             let _lock = context.lock();
@@ -332,22 +332,21 @@ impl Client {
     }
 
     /// Gives all blocks back; the cost is that of the blocks.
-    fn hand_back(&self, context: &Context) -> usize {
+    fn hand_back(&self, context: &Context) {
+        if self.held.get() == 0 {
+            return;
+        }
         let claim = self.claim(context);
         let mut given = 0;
-        let most = 2 * self.held.get() as usize > context.watermark.load(Relaxed);
-        if most {
-            given += context.give_owned(claim.owner);
+        if 2 * claim.held > context.watermark.load(Relaxed) {
+            given = context.give_owned(claim.owner);
+        } else {
+            for list in (0..Self::list_count(context)).filter_map(|list| self.list(list)) {
+                given += context.give_list(list.get());
+            }
         }
-        for list in (0..Self::list_count(context)).filter_map(|list| self.list(list)) {
-            let head = list.replace(NONE);
-            given += if most { 0 } else { context.give_list(head) };
-        }
-        if given > 0 {
-            context.account_list(given, &claim);
-        }
+        context.account_list(given, &claim);
         self.held.set(0);
-        given
     }
 
     fn wipe_held(&self, context: &Context) {

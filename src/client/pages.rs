@@ -53,7 +53,7 @@ impl Client {
     /// 2^order free units at a multiple of that; of another block if no block has them.
     pub(super) fn alloc_units(&self, context: &Context, order: u32) -> Result<usize, Status> {
         let mut place = self.find_units(context, order, LOOK);
-        if place.is_none() && self.give_idle_slabs(context) {
+        if place.is_none() && self.held.get() > 0 && self.give_idle_slabs(context) {
             place = self.find_units(context, order, LOOK);
         }
         if place.is_none() {
