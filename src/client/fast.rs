@@ -6,6 +6,10 @@
 //!   the bounds `fast_sizes` and `fast_granules` at 0;
 //! - an empty cache has a mark where its newest entry would be, a full one where the next would go.
 //!
+//! Programs that only grow, or only shrink, find their caches empty, or full, all the time. So these two cases are short as
+//! well: a cell of the open slab's word (open.rs), a bit in the record of the cell's slab; and realloc moves from cell to
+//! cell by the same means. Whatever touches a list is a call further away.
+//!
 //! `free` believes nothing: the address must be a multiple of 16 below the end of the client's highest block, its
 //! unit must carry the client's life and a cached class, and its live bit must be set. That is exactly "the start
 //! of a live allocation of this client": only such starts have both. An address that fails takes the long way,
@@ -14,7 +18,7 @@
 //! Contexts of another shape, PACKED ones and shared clients have the second path: the same steps with numbers that
 //! are looked up, after the handle was checked and, if the client is shared, under its lock.
 //!
-//! May know: the client, and the long way (alloc, free, realloc).
+//! May know: the client, open, slab, and the long way (alloc, free, realloc).
 
 use super::Client;
 use super::alloc::Request;
