@@ -196,7 +196,7 @@ impl Context {
         self.free_blocks.store(self.free_blocks.load(Relaxed) - count, Relaxed);
         let held = self.held_blocks.load(Relaxed) + count;
         self.held_blocks.store(held, Relaxed);
-        self.unreleased.set(self.unreleased.get().saturating_sub(count));
+        self.unreleased.store(self.unreleased.load(Relaxed).saturating_sub(count), Relaxed);
         if held > self.peak_blocks.load(Relaxed) {
             self.peak_blocks.store(held, Relaxed);
         }
@@ -286,8 +286,8 @@ impl Context {
         self.held_blocks.store(self.held_blocks.load(Relaxed) - count, Relaxed);
         self.progress.fetch_add(1, Relaxed);
         if self.flags & crate::flags::RELEASE != 0 {
-            self.unreleased.set(self.unreleased.get() + count);
-            if self.unreleased.get() > self.release_threshold() {
+            self.unreleased.store(self.unreleased.load(Relaxed) + count, Relaxed);
+            if self.unreleased.load(Relaxed) > self.release_threshold() {
                 self.release_free();
             }
         }
@@ -311,7 +311,7 @@ impl Context {
             self.map.release(first << self.map.shape.block_shift, (end - first) << self.map.shape.block_shift);
             from = end;
         }
-        self.unreleased.set(0);
+        self.unreleased.store(0, Relaxed);
     }
 
     /// Does at once what the threshold puts off.

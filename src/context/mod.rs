@@ -57,7 +57,7 @@ pub struct Context {
     pub(crate) held_blocks: AtomicUsize,
     pub(crate) peak_blocks: AtomicUsize,
     /// RELEASE: how many more blocks are free than at the last release, as far as they may have pages.
-    unreleased: Cell<usize>,
+    unreleased: AtomicUsize,
     /// Counts whatever may let a failed allocation succeed.
     progress: AtomicUsize,
     /// See slots.rs for these.
@@ -182,7 +182,7 @@ impl Context {
             set_aside: AtomicUsize::new(0),
             held_blocks: AtomicUsize::new(0),
             peak_blocks: AtomicUsize::new(0),
-            unreleased: Cell::new(0),
+            unreleased: AtomicUsize::new(0),
             progress: AtomicUsize::new(0),
             client_count: AtomicUsize::new(0),
             slots_used: AtomicU32::new(0),
@@ -266,7 +266,7 @@ impl Context {
     /// Do the numbers that nothing else depends on look like themselves?
     pub fn idle_fields_match(&self) -> bool {
         let most = if self.has(flags::RELEASE) { self.map.blocks.max(self.release_threshold()) } else { 0 };
-        self.unreleased.get() <= most && (self.has(flags::THREADS) || self.lock.is_free())
+        self.unreleased.load(Relaxed) <= most && (self.has(flags::THREADS) || self.lock.is_free())
     }
 
     /// Blocks that have ever been used.
