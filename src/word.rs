@@ -19,9 +19,8 @@ use core::cell::Cell;
 /// Most units.
 pub const WORD_UNITS: usize = u64::BITS as usize;
 
-/// Where runs of 2^k units may begin.
-const STARTS: [u64; 7] = [
-    !0,
+/// Where runs of 2^(k + 1) units may begin.
+const STARTS: [u64; 6] = [
     0x5555_5555_5555_5555,
     0x1111_1111_1111_1111,
     0x0101_0101_0101_0101,
@@ -33,7 +32,7 @@ const STARTS: [u64; 7] = [
 /// The beginnings of free runs of 2^(order + 1) units, from those of 2^order.
 #[inline(always)]
 fn merged(runs: u64, order: u32) -> u64 {
-    let starts = STARTS.get(order as usize + 1).copied().unwrap_or(0);
+    let starts = STARTS.get(order as usize).copied().unwrap_or(0);
     runs & (runs >> (1u32.wrapping_shl(order) & 63)) & starts
 }
 
