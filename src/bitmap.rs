@@ -159,17 +159,19 @@ impl<'a, W: Word> BitSet<'a, W> {
             level = level.div_ceil(64);
         };
         // ... and down again to the first bit below it.
-        while depth > 0 {
-            crate::steps::count();
-            depth -= 1;
-            start = starts.get(depth).copied().unwrap_or(0);
-            let word = self.word(start + found);
-            if word == 0 {
-                return None; // the levels contradict each other: damaged records
-            }
-            found = found * 64 + word.trailing_zeros() as usize;
+        for &start in starts.get(..depth)?.iter().rev() {
+            found = self.below(start, found, |word| word.trailing_zeros())?;
         }
         (found < self.bits).then_some(found)
+    }
+
+    /// One level down: the bit that `pick` takes of the word that a summary bit speaks for. None: the levels contradict
+    /// each other, the records are damaged.
+    #[inline(always)]
+    fn below(&self, start: usize, summary: usize, pick: impl Fn(u64) -> u32) -> Option<usize> {
+        crate::steps::count();
+        let word = self.word(start + summary);
+        (word != 0).then(|| summary * 64 + pick(word) as usize)
     }
 
     /// The first bit behind `from` that is not set. One step a word.
@@ -205,15 +207,8 @@ impl<'a, W: Word> BitSet<'a, W> {
             start += level;
             level = level.div_ceil(64);
         };
-        while depth > 0 {
-            crate::steps::count();
-            depth -= 1;
-            start = starts.get(depth).copied().unwrap_or(0);
-            let word = self.word(start + found);
-            if word == 0 {
-                return None; // the levels contradict each other: damaged records
-            }
-            found = found * 64 + 63 - word.leading_zeros() as usize;
+        for &start in starts.get(..depth)?.iter().rev() {
+            found = self.below(start, found, |word| 63 - word.leading_zeros())?;
         }
         Some(found)
     }

@@ -11,7 +11,7 @@
 //! Invariant: the tables were laid out by `layout`, for `blocks` blocks, in memory that lives as long as the map.
 //! Numbers that come from a caller outside the library have been checked against the map before they get here;
 //! debug builds check all of them again.
-//! May know: layout, tools. Reads client memory never, writes it only in the functions at the end.
+//! May know: layout, flat, tools. Reads client memory never, writes it only in the functions at the end.
 
 use crate::flat::Flat;
 use crate::layout::{FIRST_SLOTS, Layout, SLOT_SIZE, Shape};
