@@ -23,6 +23,7 @@ CXX        ?= c++
 CARGOFLAGS ?=
 FEATURES   ?=
 FUZZ_TIME  ?= 60
+INLINE     ?= 15
 
 # Everything that is made lies under cargo's target directory: the checkout stays clean.
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -44,10 +45,11 @@ all: lib man
 ## make              the libraries in target/vmma/lib, the header and the man pages
 lib: $(OUTLIB)/libvmma.so $(OUTLIB)/libvmma.a
 
-# Cargo knows best what is out of date. Without the rlib in the list LTO really applies.
+# Cargo knows best what is out of date. Without the rlib in the list LTO really applies. Functions that are not marked for
+# it are inlined only where that makes the caller smaller: it keeps the library small at a level that is fast.
 rust:
 	$(CARGO) rustc --release --lib --crate-type cdylib,staticlib $(CARGOFLAGS) \
-	    $(if $(FEATURES),--no-default-features --features "$(FEATURES)")
+	    $(if $(FEATURES),--no-default-features --features "$(FEATURES)") -- -C llvm-args=-inline-threshold=$(INLINE)
 
 $(RUST_SO) $(RUST_A): rust ;
 

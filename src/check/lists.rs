@@ -15,7 +15,7 @@ pub(super) fn scalars(context: &Context, client: &Client) -> bool {
     let block_granules = 1usize << (shape.block_shift - shape.granule_shift);
     let granules = client.granules.get();
     let (held, limit, guarantee) = (client.held.get(), client.limit.get(), client.guarantee.get());
-    let fast = client.fast_sizes.get();
+    let fast = client.fast_runs.get();
     held as usize <= context.map.blocks
         && client.peak.get() >= held
         && client.peak.get() as usize <= context.map.blocks
@@ -23,7 +23,8 @@ pub(super) fn scalars(context: &Context, client: &Client) -> bool {
         && granules & (block_granules - 1) == 0
         && granules <= context.watermark.load(Relaxed).max(context.map.blocks) * block_granules
         && (-10..=0).contains(&client.last_status())
-        && (fast == 0 || fast == client.expected_fast_sizes(context))
+        && (fast == 0 || fast == client.expected_fast_runs(context))
+        && client.fast_sizes.get() == fast.min(crate::client::fast::TABLE_BYTES)
         && client.fast_granules.get() == if fast == 0 { 0 } else { granules.min(crate::context::MARK as usize) }
         && (context.has(crate::flags::SHARED_CLIENTS) || client.lock.is_free())
         && client.fast_owner.get() == client.owner.get() as usize

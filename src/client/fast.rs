@@ -32,8 +32,46 @@ use core::sync::atomic::Ordering::Relaxed;
 /// Shape of the contexts that have this path: 16-byte granules, 1 KiB units, the smallest class 16 bytes.
 const GRANULE_SHIFT: u32 = 4;
 const UNIT_SHIFT: u32 = 10;
-/// log2 of the last offset in a cell of class 0.
-const FIRST_LOG: usize = 3;
+/// Sizes up to this are in the table of classes.
+pub(crate) const TABLE_BYTES: usize = 1 << UNIT_SHIFT;
+
+/// The class of each size up to 1 KiB, by its last offset in steps of a granule: to count leading zeros takes some
+/// processors as long as all of the rest.
+static CLASS_OF: [u8; TABLE_BYTES >> GRANULE_SHIFT] = {
+    let mut table = [0; TABLE_BYTES >> GRANULE_SHIFT];
+    let mut at = 1;
+    while at < table.len() {
+        table[at] = class_of(at << GRANULE_SHIFT) as u8;
+        at += 1;
+    }
+    table
+};
+
+/// The class of the size whose last offset that is: a piece of class c has 2^c granules.
+#[inline(always)]
+const fn class_of(last: usize) -> usize {
+    (usize::BITS - (last >> GRANULE_SHIFT).leading_zeros()) as usize
+}
+
+/// The lowest bit that is set in a word that is not 0. Where the code is compiled for size and for any x86-64, the compiler
+/// takes an instruction that is slow on some processors. This one is the same to old ones and fast on all others.
+#[inline(always)]
+fn lowest(word: u64) -> usize {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        let lowest: u64;
+        // SAFETY: touches nothing but the two registers and the flags; word is not 0, so old processors, which take
+        // it for `bsf`, find the same.
+        unsafe {
+            core::arch::asm!("tzcnt {}, {}", out(reg) lowest, in(reg) word, options(pure, nomem, nostack));
+        }
+        lowest as usize
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    {
+        word.trailing_zeros() as usize
+    }
+}
 
 /// # Safety
 /// As `Client::from_handle`; `size` may be anything.
@@ -44,19 +82,46 @@ pub unsafe fn alloc(handle: *const Client, size: usize) -> *mut u8 {
         let client = unsafe { &*handle };
         let last = size.wrapping_sub(1);
         if last < client.fast_sizes.get() {
-            // log2 is 3 for the smallest class.
-            let log = (last | 15).ilog2() as usize;
-            // SAFETY: sizes below the bound belong to classes that have a top. Below a top there is always an
-            // entry or a mark; granules in caches lie in blocks of this client.
+            // SAFETY: the bound is that of the table or 0, and these classes have tops. Below a top there is always an entry
+            // or a mark; granules in caches lie in blocks of this client.
             unsafe {
-                let place = &*client.tops.as_ptr().wrapping_sub(FIRST_LOG).wrapping_add(log);
+                let class = *CLASS_OF.get_unchecked(last >> GRANULE_SHIFT) as usize;
+                let place = client.tops.get_unchecked(class);
                 let granule = (*place.load(Relaxed).sub(1)).get();
                 if granule < MARK {
                     // Loaded anew: the compiler makes one instruction of it.
                     place.store(place.load(Relaxed).sub(1), Relaxed);
                     return client.begin_live(granule as usize);
                 }
-                return client.alloc_open(size, log);
+                return client.alloc_open(size, class);
+            }
+        }
+    }
+    // SAFETY: as the caller promised.
+    unsafe { alloc_large(handle, size) }
+}
+
+/// The same for sizes beyond the table, as far as caches go.
+///
+/// # Safety
+/// As `Client::from_handle`; `size` may be anything.
+#[inline(never)]
+unsafe fn alloc_large(handle: *const Client, size: usize) -> *mut u8 {
+    if !handle.is_null() {
+        // SAFETY: as in `alloc`.
+        let client = unsafe { &*handle };
+        let last = size.wrapping_sub(1);
+        if last < client.fast_runs.get() {
+            let class = class_of(last);
+            // SAFETY: as in `alloc`.
+            unsafe {
+                let place = client.tops.get_unchecked(class);
+                let granule = (*place.load(Relaxed).sub(1)).get();
+                if granule < MARK {
+                    place.store(place.load(Relaxed).sub(1), Relaxed);
+                    return client.begin_live(granule as usize);
+                }
+                return client.underflow(size, class);
             }
         }
     }
@@ -71,7 +136,7 @@ pub unsafe fn alloc(handle: *const Client, size: usize) -> *mut u8 {
 #[inline(always)]
 pub unsafe fn alloc_zeroed(handle: *const Client, size: usize) -> Option<*mut u8> {
     // SAFETY: as in `alloc`; a dead client has bounds of 0.
-    if handle.is_null() || size.wrapping_sub(1) >= unsafe { (*handle).fast_sizes.get() } {
+    if handle.is_null() || size.wrapping_sub(1) >= unsafe { (*handle).fast_runs.get() } {
         return None;
     }
     // SAFETY: as the caller promised; what alloc gives has `size` bytes that nobody else uses.
@@ -129,6 +194,13 @@ pub unsafe fn free(handle: *const Client, pointer: *mut u8) -> i32 {
     unsafe { super::free::long_way(handle, pointer) }
 }
 
+/// `free` as a call.
+#[inline(never)]
+unsafe fn free_call(handle: *const Client, pointer: *mut u8) -> i32 {
+    // SAFETY: as the caller promised.
+    unsafe { free(handle, pointer) }
+}
+
 /// The same cell for another size of its class, or a move from cell to cell. NULL: take the long way.
 ///
 /// # Safety
@@ -142,13 +214,13 @@ pub unsafe fn realloc(handle: *const Client, pointer: *mut u8, size: usize) -> *
     let client = unsafe { &*handle };
     let granule = pointer.addr().wrapping_sub(client.base.get().addr()).rotate_right(GRANULE_SHIFT);
     let last = size.wrapping_sub(1);
-    if granule >= client.fast_granules.get() || last >= client.fast_sizes.get() {
+    if granule >= client.fast_granules.get() || last >= client.fast_runs.get() {
         return core::ptr::null_mut();
     }
     // SAFETY: as in `free`.
     let (unit, word) = unsafe { (&*client.units.get().add(granule >> 6), &*client.lives.get().add(granule >> 6)) };
     let old = unit.load(Relaxed) as usize ^ client.fast_owner.get();
-    let new = (last | 15).ilog2() as usize - FIRST_LOG;
+    let new = class_of(last);
     if old >= super::PLAIN_TOPS || word.load(Relaxed) >> (granule & 63) & 1 == 0 {
         return core::ptr::null_mut();
     }
@@ -184,22 +256,17 @@ impl Client {
 
     /// The fast path's request of a class whose cache is empty: from the open slab.
     #[inline(never)]
-    fn alloc_open(&self, size: usize, log: usize) -> *mut u8 {
-        if size <= 1 << (FIRST_LOG + OPEN_SLABS) {
-            // SAFETY: these sizes are those of classes that have an open slab; what waits in one lies in a block of ours.
-            unsafe {
-                let waiting = &*self.open_cells.as_ptr().wrapping_sub(FIRST_LOG).wrapping_add(log);
-                let cells = waiting.get();
-                if cells != 0 {
-                    waiting.set(cells & cells.wrapping_sub(1));
-                    // A cell is half a granule, times 2^log of the last offset in it.
-                    let first = &*self.open_first.as_ptr().wrapping_sub(FIRST_LOG).wrapping_add(log);
-                    let index = cells.trailing_zeros() as usize;
-                    return self.begin_live(first.get() as usize + ((index << log) >> FIRST_LOG));
-                }
+    fn alloc_open(&self, size: usize, class: usize) -> *mut u8 {
+        if let (Some(waiting), Some(first)) = (self.open_cells.get(class), self.open_first.get(class)) {
+            let cells = waiting.get();
+            if cells != 0 {
+                waiting.set(cells & cells.wrapping_sub(1));
+                // A cell of class c is 2^c granules.
+                // SAFETY: what waits in an open slab lies in a block of ours.
+                return unsafe { self.begin_live(first.get() as usize + (lowest(cells) << class)) };
             }
         }
-        self.underflow(size, log - FIRST_LOG)
+        self.underflow(size, class)
     }
 
     /// The fast path's free of a piece whose cache is full: back to its slab, as `slab_put` does it.
@@ -236,7 +303,7 @@ impl Client {
         context.map.copy(from, offset, size.min(1 << (GRANULE_SHIFT as usize + old)));
         context.map.set_live(offset >> GRANULE_SHIFT, true);
         // SAFETY: the handle is this client; what `pointer` is was found out.
-        let _ = unsafe { free(self, pointer) };
+        let _ = unsafe { free_call(self, pointer) };
         context.map.address_of(offset)
     }
 

@@ -83,8 +83,8 @@ pub type OutOfMemoryFn = unsafe extern "C" fn(
 
 #[repr(C, align(64))]
 pub struct Client {
-    // What the fast path reads, in one cache line. It is open while both bounds are not 0.
-    /// Sizes up to this many bytes.
+    // What the fast path reads, in one cache line. It is open while its bounds are not 0.
+    /// Sizes up to this many bytes, and up to 1 KiB.
     pub(crate) fast_sizes: Cell<usize>,
     /// Granules below this.
     pub(crate) fast_granules: Cell<usize>,
@@ -99,6 +99,8 @@ pub struct Client {
     magic: AtomicU32,
     /// Granules below the end of the highest block that this client ever had.
     pub(crate) granules: Cell<usize>,
+    /// The fast path of larger sizes: up to this many bytes.
+    pub(crate) fast_runs: Cell<usize>,
     /// Behind the newest entry of each class's cache.
     pub(crate) tops: [AtomicPtr<Cell<u32>>; PLAIN_TOPS],
     /// See open.rs: the cells of each open slab that wait, and the slab's first granule.
@@ -261,17 +263,18 @@ impl Client {
 
     /// Opens the fast path, if this kind of context has one.
     pub(crate) fn open(&self, context: &Context) {
-        let sizes = self.expected_fast_sizes(context);
+        let sizes = self.expected_fast_runs(context);
         if sizes == 0 {
             self.close();
             return;
         }
-        self.fast_sizes.set(sizes);
+        self.fast_sizes.set(sizes.min(fast::TABLE_BYTES));
+        self.fast_runs.set(sizes);
         self.fast_granules.set(self.granules.get().min(crate::context::MARK as usize));
     }
 
-    /// The bound of the fast path while it is open; 0 in contexts that have none.
-    pub(crate) fn expected_fast_sizes(&self, context: &Context) -> usize {
+    /// The larger bound of the fast path while it is open; 0 in contexts that have none.
+    pub(crate) fn expected_fast_runs(&self, context: &Context) -> usize {
         const SLOW: u32 =
             flags::SHARED_CLIENTS | flags::ZERO | flags::WIPE | flags::GUARD | flags::QUARANTINE | flags::PACKED;
         let shape = &context.map.shape;
@@ -287,6 +290,7 @@ impl Client {
         // Written only where it is open: a shared client's bounds are read by other threads, and are always 0.
         if self.fast_sizes.get() != 0 || self.fast_granules.get() != 0 {
             self.fast_sizes.set(0);
+            self.fast_runs.set(0);
             self.fast_granules.set(0);
         }
     }
