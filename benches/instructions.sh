@@ -28,6 +28,11 @@ for size in 16 64 256 1024 4096 32768; do
     row "libvmma" vmma default "$vbase"
     row "libvmma PACKED" vmma packed "$vbase"
     row "libvmma NO_CACHE" vmma nocache "$vbase"
+    if [ $size = 64 ]; then
+        for flag in threads shared zero wipe guard quarantine release abort; do
+            row "flag $flag" vmma $flag "$vbase"
+        done
+    fi
     row "mimalloc 2 heaps" mimalloc2 keep "$base"
     row "mimalloc 3 heaps" mimalloc3 keep "$base"
     row "glibc malloc" glibc - "$base"

@@ -243,9 +243,12 @@ class Report:
     def instructions(self):
         if not self.instr:
             return
-        names = self.instr_names
+        names = [n for n in self.instr_names if not n.startswith("flag ")]
+        flags = {n[5:]: v for n, v in self.instr.get("64", {}).items() if n.startswith("flag ")}
         self.write("instructions.md", "# Instructions per pair of alloc and free\n\nCounted by callgrind, over an allocator whose functions are empty.\n\n"
-                   + markdown(["bytes"] + names, [[s] + [fmt(v.get(n), 1) for n in names] for s, v in self.instr.items()]))
+                   + markdown(["bytes"] + names, [[s] + [fmt(v.get(n), 1) for n in names] for s, v in self.instr.items()])
+                   + "\n## What each flag costs: pairs of 64 bytes\n\n"
+                   + markdown(list(flags), [[fmt(v, 1) for v in flags.values()]]))
         for s in ("64", "1024"):
             v = self.instr.get(s, {}).get(OURS)
             if v is not None:

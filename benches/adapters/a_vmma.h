@@ -1,4 +1,4 @@
-/* adapter: libvmma through its shared library. Variants: default, packed, nocache, packed-nocache. */
+/* adapter: libvmma through its shared library. Variants: default, or names of flags with hyphens between. */
 #include "libvmma.h"
 #define A_NAME "libvmma"
 #define A_IN_BLOCK 1
@@ -12,10 +12,14 @@ static size_t va_alignment;
 
 static const char *a_setup(const char *variant, size_t reserve, unsigned l2align)
 {
-    if (strstr(variant, "packed"))
-        va_flags |= VMMA_FLAG_PACKED;
-    if (strstr(variant, "nocache"))
-        va_flags |= VMMA_FLAG_NO_CACHE;
+    static const struct { const char *name; vmma_flags_t flag; } flags[] = {
+        { "threads", VMMA_FLAG_THREADS }, { "shared", VMMA_FLAG_SHARED_CLIENTS }, { "zero", VMMA_FLAG_ZERO },
+        { "wipe", VMMA_FLAG_WIPE }, { "guard", VMMA_FLAG_GUARD }, { "quarantine", VMMA_FLAG_QUARANTINE },
+        { "packed", VMMA_FLAG_PACKED }, { "nocache", VMMA_FLAG_NO_CACHE }, { "release", VMMA_FLAG_RELEASE },
+        { "abort", VMMA_FLAG_ABORT } };
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (strstr(variant, flags[i].name))
+            va_flags |= flags[i].flag;
     /* default mode uses the default alignment; PACKED what the program was promised */
     va_alignment = strstr(variant, "packed") ? (size_t)1 << l2align : 0;
     va_context = vmma_create_context(NULL, reserve, va_alignment, 0, va_flags);

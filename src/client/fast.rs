@@ -15,8 +15,8 @@
 //! of a live allocation of this client": only such starts have both. An address that fails takes the long way,
 //! which finds out what is wrong with it.
 //!
-//! Contexts of another shape, PACKED ones and shared clients have the second path: the same steps with numbers that
-//! are looked up, after the handle was checked and, if the client is shared, under its lock.
+//! Contexts of another shape, PACKED ones, those with ZERO or WIPE and shared clients have the second path: the same steps
+//! with numbers that are looked up, after the handle was checked and, if the client is shared, under its lock.
 //!
 //! May know: the client, open, slab, and the long way (alloc, free, realloc).
 
@@ -25,6 +25,7 @@ use super::alloc::Request;
 use super::open::OPEN_SLABS;
 use crate::context::Context;
 use crate::context::{FULL_BIT, MARK};
+use crate::flags;
 use crate::status::Status;
 use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
@@ -371,7 +372,11 @@ impl Client {
             return if context.sizes.packed() { self.packed_second_alloc(context, size) } else { None };
         };
         context.map.set_live(granule, true);
-        Some(granule << context.map.shape.granule_shift)
+        let offset = granule << context.map.shape.granule_shift;
+        if context.has(flags::ZERO) {
+            context.map.fill(offset, context.sizes.cached_bytes(class), 0);
+        }
+        Some(offset)
     }
 
     /// What `startable` says of an address, if it is a piece of a cached class: its granule and class.
@@ -399,6 +404,9 @@ impl Client {
             return false;
         }
         context.map.set_live(granule, false);
+        if context.has(flags::WIPE) {
+            context.map.wipe(granule << context.map.shape.granule_shift, context.sizes.cached_bytes(class));
+        }
         true
     }
 

@@ -44,7 +44,8 @@ pub struct Context {
     pub flags: u32,
     /// Most cached classes; 0 without caches.
     pub cached_classes: u32,
-    /// No flag and no memory tool asks for more at alloc and free than to find a cell, and there are caches to find it in.
+    /// No flag and no memory tool asks for more at alloc and free than to find a cell, and to zero it, and there are caches
+    /// to find it in.
     pub simple: bool,
     /// The library mapped the memory itself.
     mapped: bool,
@@ -173,7 +174,8 @@ impl Context {
             cached_classes: cached as u32,
             simple: cached > 0
                 && !watched
-                && accepted & (flags::ZERO | flags::WIPE | flags::GUARD | flags::QUARANTINE) == 0,
+                && accepted & (flags::GUARD | flags::QUARANTINE) == 0
+                && !(packed && accepted & (flags::ZERO | flags::WIPE) != 0),
             mapped,
             lock: Lock::new(),
             watermark: AtomicUsize::new(0),
