@@ -637,12 +637,7 @@ pub unsafe extern "C" fn vmma_calloc(client: *mut vmma_client_t, count: usize, s
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vmma_realloc(client: *mut vmma_client_t, ptr: *mut c_void, size: usize) -> *mut c_void {
     // SAFETY: the caller gives a handle, dead or alive, or NULL; the pointer may be anything.
-    let quick = unsafe { fast::realloc(client.cast(), ptr.cast(), size) };
-    if !quick.is_null() {
-        return quick.cast();
-    }
-    let Some(client) = live(client) else { return no_client() };
-    client.reallocate(ptr.addr(), size).cast()
+    unsafe { fast::realloc(client.cast(), ptr.cast(), size) }.cast()
 }
 
 /// Allocates at least `size` bytes at a multiple of `alignment`.

@@ -202,33 +202,33 @@ unsafe fn free_call(handle: *const Client, pointer: *mut u8) -> i32 {
     unsafe { free(handle, pointer) }
 }
 
-/// The same cell for another size of its class, or a move from cell to cell. NULL: take the long way.
+/// The same cell for another size of its class, or a move from cell to cell.
 ///
 /// # Safety
-/// As `Client::from_handle`; `pointer` may be anything.
+/// As `Client::from_handle`; `pointer` and `size` may be anything.
 #[inline(always)]
 pub unsafe fn realloc(handle: *const Client, pointer: *mut u8, size: usize) -> *mut u8 {
-    if handle.is_null() {
-        return core::ptr::null_mut();
+    if !handle.is_null() {
+        // SAFETY: the caller promises a slot, dead or alive; a dead one has bounds of 0.
+        let client = unsafe { &*handle };
+        let granule = pointer.addr().wrapping_sub(client.base.get().addr()).rotate_right(GRANULE_SHIFT);
+        let last = size.wrapping_sub(1);
+        if granule < client.fast_granules.get() && last < client.fast_runs.get() {
+            // SAFETY: as in `free`.
+            let (unit, word) =
+                unsafe { (&*client.units.get().add(granule >> 6), &*client.lives.get().add(granule >> 6)) };
+            let class = unit.load(Relaxed) as usize ^ client.fast_owner.get();
+            if class < super::PLAIN_TOPS && word.load(Relaxed) >> (granule & 63) & 1 != 0 {
+                // The last offsets of class c are from 2^(c-1) granules to 2^c, those of class 0 are in the first.
+                if ((last >> GRANULE_SHIFT) * 2 + 1) >> class == 1 {
+                    return pointer;
+                }
+                return client.move_cell(pointer, size, class);
+            }
+        }
     }
-    // SAFETY: the caller promises a slot, dead or alive; a dead one has bounds of 0.
-    let client = unsafe { &*handle };
-    let granule = pointer.addr().wrapping_sub(client.base.get().addr()).rotate_right(GRANULE_SHIFT);
-    let last = size.wrapping_sub(1);
-    if granule >= client.fast_granules.get() || last >= client.fast_runs.get() {
-        return core::ptr::null_mut();
-    }
-    // SAFETY: as in `free`.
-    let (unit, word) = unsafe { (&*client.units.get().add(granule >> 6), &*client.lives.get().add(granule >> 6)) };
-    let old = unit.load(Relaxed) as usize ^ client.fast_owner.get();
-    let new = class_of(last);
-    if old >= super::PLAIN_TOPS || word.load(Relaxed) >> (granule & 63) & 1 == 0 {
-        return core::ptr::null_mut();
-    }
-    if old == new {
-        return pointer;
-    }
-    client.move_cell(pointer, old, new, size)
+    // SAFETY: as the caller promised.
+    unsafe { super::realloc::long_way(handle, pointer, size) }
 }
 
 impl Client {
@@ -291,14 +291,14 @@ impl Client {
     }
 
     /// The fast path's realloc of a live piece to another class, where at least one of the two is a slab's: a run may
-    /// change in place, so that is for the long way; as is every shortage. NULL: nothing was done.
+    /// change in place, so that is for the long way; as is every shortage.
     #[inline(never)]
-    fn move_cell(&self, pointer: *mut u8, old: usize, new: usize, size: usize) -> *mut u8 {
-        if old >= OPEN_SLABS && new >= OPEN_SLABS {
-            return core::ptr::null_mut();
-        }
+    fn move_cell(&self, pointer: *mut u8, size: usize, old: usize) -> *mut u8 {
         let context = self.context();
-        let Ok(offset) = self.quick_take(context, new) else { return core::ptr::null_mut() };
+        let new = class_of(size.wrapping_sub(1));
+        let both_runs = old >= OPEN_SLABS && new >= OPEN_SLABS;
+        let taken = if both_runs { Err(Status::NoMemory) } else { self.quick_take(context, new) };
+        let Ok(offset) = taken else { return self.reallocate(pointer.addr(), size) };
         let from = pointer.addr() - context.map.base().addr();
         // A piece of class c is 2^c granules, runs as well as cells.
         context.map.copy(from, offset, size.min(1 << (GRANULE_SHIFT as usize + old)));

@@ -15,7 +15,22 @@ use crate::status::Status;
 use crate::sys;
 use core::sync::atomic::Ordering::Relaxed;
 
+/// # Safety
+/// As `Client::from_handle`; `pointer` may be anything.
+#[inline(never)]
+pub unsafe fn long_way(handle: *const Client, pointer: *mut u8, size: usize) -> *mut u8 {
+    // SAFETY: as the caller promised.
+    match unsafe { Client::from_handle(handle) } {
+        Some(client) => client.reallocate(pointer.addr(), size),
+        None => {
+            sys::set_errno(sys::EINVAL);
+            core::ptr::null_mut()
+        }
+    }
+}
+
 impl Client {
+    #[inline(never)]
     pub fn reallocate(&self, address: usize, size: usize) -> *mut u8 {
         let context = self.context();
         if self.is_simple(context) && self.second_realloc(context, address, size) {

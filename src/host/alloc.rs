@@ -90,9 +90,7 @@ impl<M: Threading> Client<'_, M> {
         };
         if alignment <= natural {
             // SAFETY: the handle of a live client; the address may be anything.
-            let quick = unsafe { fast::realloc(client, memory.as_ptr(), size) };
-            let memory = if quick.is_null() { client.reallocate(memory.addr().get(), size) } else { quick };
-            return self.given(memory, layout.size());
+            return self.given(unsafe { fast::realloc(client, memory.as_ptr(), size) }, layout.size());
         }
         // The core's realloc knows no alignment. It is asked to judge an address that is wrong.
         let Some(old) = self.size_of(memory.as_ptr()) else {
