@@ -361,7 +361,9 @@ impl Client {
         for list in (0..Self::list_count(context)).filter_map(|list| self.list(list)) {
             let mut block = list.get();
             while block != NONE {
-                context.with_further(block as usize, &mut |further| context.map.wipe(further << shift, 1 << shift));
+                for further in context.further(block as usize) {
+                    context.map.wipe(further << shift, 1 << shift);
+                }
                 block = context.map.record(block as usize).next.load(Relaxed);
             }
         }
@@ -393,8 +395,9 @@ impl Client {
                         map.tools.end(map.address_of(granule << shape.granule_shift), 0);
                     }
                 }
-                let close = &mut |further: usize| map.close(further << shape.block_shift, shape.block_size());
-                context.with_further(block as usize, close);
+                for further in context.further(block as usize) {
+                    map.close(further << shape.block_shift, shape.block_size());
+                }
                 block = record.next.load(Relaxed);
             }
         }
@@ -555,13 +558,7 @@ impl Client {
 
 /// A life that no client of the context has. Its lock is held.
 fn fresh_life(context: &Context) -> u32 {
-    context.new_life(|mark| {
-        for slot in 0..context.slots_used.load(Relaxed) {
-            if let Some(client) = Client::in_slot(context, slot) {
-                mark(client.owner.get() >> 8);
-            }
-        }
-    })
+    context.new_life(|context, slot| Client::in_slot(context, slot).map(|client| client.owner.get() >> 8))
 }
 
 /// The visible part of a name.

@@ -219,29 +219,30 @@ impl Context {
         while block != NONE {
             let record = self.map.record(block as usize);
             let next = record.next.load(Relaxed);
-            self.with_further(block as usize, &mut |further| {
+            for further in self.further(block as usize) {
                 self.free_one(further);
                 given += 1;
-            });
+            }
             block = next;
         }
         given
     }
 
-    /// Calls `visit` with a listed block and those that go with it: the ones of its piece that are in no list.
+    /// A listed block and those that go with it: the ones of its piece that are in no list.
+    pub(crate) fn further(&self, block: usize) -> impl Iterator<Item = usize> {
+        let body = |further: usize| self.map.record(further).owner.load(Relaxed) & 0xff == kind::BODY;
+        (block..block + self.piece_blocks(block)).filter(move |&further| further == block || body(further))
+    }
+
+    /// Blocks in which the last piece of a listed block lies.
     #[inline(never)]
-    pub(crate) fn with_further(&self, block: usize, visit: &mut dyn FnMut(usize)) {
+    fn piece_blocks(&self, block: usize) -> usize {
         let record = self.map.record(block);
         let head = record.owner.load(Relaxed) & 0xff == kind::HEAD;
-        let count = match self.map.shape.packed {
+        match self.map.shape.packed {
             true => record.tail.load(Relaxed) as usize + 1,
             false if head => record.run.load(Relaxed) as usize,
             false => 1,
-        };
-        for further in block..block + count {
-            if further == block || self.map.record(further).owner.load(Relaxed) & 0xff == kind::BODY {
-                visit(further);
-            }
         }
     }
 

@@ -21,8 +21,8 @@ pub const LIVES: u32 = 1 << 24;
 /// How many lives are looked at together when numbers have run round.
 const WINDOW: usize = 1024;
 
-/// Calls back with every life that a client has.
-type Carried<'a> = dyn Fn(&mut dyn FnMut(u32)) + 'a;
+/// The life of the client in a slot; None if there is no client.
+type LifeOf = fn(&Context, u32) -> Option<u32>;
 
 impl Context {
     /// A slot for a client that does not exist yet: from `reuse`, which knows how free slots are linked, or a new one.
@@ -40,10 +40,10 @@ impl Context {
         Some(slot)
     }
 
-    /// A life that nobody has. `carried` calls back with every life that a client has. The lock is held.
-    pub fn new_life(&self, carried: impl Fn(&mut dyn FnMut(u32))) -> u32 {
+    /// A life that nobody has. `life_of` says which ones the clients have. The lock is held.
+    pub fn new_life(&self, life_of: LifeOf) -> u32 {
         if self.next_life.get() >= self.life_limit.get() {
-            self.find_lives(&carried);
+            self.find_lives(life_of);
         }
         let life = self.next_life.get();
         self.next_life.set(life + 1);
@@ -52,7 +52,7 @@ impl Context {
 
     /// Finds the next lives that are free: from `next_life` up to `life_limit`.
     #[cold]
-    fn find_lives(&self, carried: &Carried<'_>) {
+    fn find_lives(&self, life_of: LifeOf) {
         if self.next_life.get() >= LIVES {
             self.next_life.set(1);
         }
@@ -62,12 +62,12 @@ impl Context {
         loop {
             let from = self.next_life.get();
             let mut used = [0u64; WINDOW / 64];
-            carried(&mut |life| {
+            for life in (0..self.slots_used.load(Relaxed)).filter_map(|slot| life_of(self, slot)) {
                 let at = life.wrapping_sub(from) as usize;
                 if let Some(word) = used.get_mut(at / 64) {
                     *word |= 1 << (at % 64);
                 }
-            });
+            }
             let is_used = |at: usize| used.get(at / 64).is_none_or(|word| word >> (at % 64) & 1 != 0);
             if let Some(first) = (0..WINDOW).find(|&at| !is_used(at) && from as usize + at < LIVES as usize) {
                 let last = (first..WINDOW).find(|&at| is_used(at)).unwrap_or(WINDOW);
