@@ -153,7 +153,7 @@ pub fn character(sink: &mut dyn Sink, character: char) {
 
 /// The characters of bytes that may be no UTF-8; U+FFFD stands for what is none.
 #[inline(never)]
-pub fn characters(bytes: &[u8], visit: &mut dyn FnMut(char)) {
+pub fn characters(bytes: &[u8], mut visit: impl FnMut(char)) {
     // So far of the present character, its bytes in all, and how many of them are to come.
     let (mut code, mut length, mut missing) = (0u32, 0, 0);
     for &byte in bytes {
@@ -235,7 +235,7 @@ mod tests {
     fn characters_come_out_as_they_went_in_and_what_is_no_utf8_is_replaced() {
         let read = |bytes: &[u8]| {
             let mut line = Line::<256>::new();
-            characters(bytes, &mut |c| character(&mut line, c));
+            characters(bytes, |c| character(&mut line, c));
             String::from_utf8(line.text().to_vec()).unwrap()
         };
         for text in ["", "plain", "\u{7f}\u{80}\u{7ff}\u{800}\u{ffff}\u{10000}\u{10ffff}", "é€😀"] {
@@ -263,7 +263,7 @@ mod tests {
                 continue;
             }
             let mut found = Vec::new();
-            characters(&bytes, &mut |c| found.push(c));
+            characters(&bytes, |c| found.push(c));
             let text: String = found.iter().collect();
             match std::str::from_utf8(&bytes) {
                 Ok(expected) => assert_eq!(text, expected),

@@ -5,7 +5,7 @@
 //! as many bytes as the cell has got so far.
 //! May know: pieces.
 
-use super::pieces::{Detail, Piece, State, pieces};
+use super::pieces::{Detail, Piece, Pieces, State};
 use crate::context::Context;
 use crate::memory::NONE;
 
@@ -33,6 +33,28 @@ impl Share {
     pub fn is_client(&self) -> bool {
         self.owner < OTHERS
     }
+
+    fn of(piece: &Piece) -> Share {
+        let owner = match piece.state {
+            State::Free => FREE,
+            State::Records => RECORDS,
+            State::Buddy | State::Run => piece.slot,
+        };
+        // Ends of slabs and red zones go with what is live, if anything is.
+        let lost = piece.cached + piece.free;
+        let used = if piece.live > 0 { piece.length.saturating_sub(lost) } else { 0 };
+        Share { owner, bytes: piece.length, used, cached: piece.cached }
+    }
+
+    /// Takes the first `most` bytes away, or all if there are no more.
+    fn split(&mut self, most: usize) -> Share {
+        let bytes = self.bytes.min(most);
+        let (used, cached) = (portion(self.used, bytes, self.bytes), portion(self.cached, bytes, self.bytes));
+        self.bytes -= bytes;
+        self.used -= used;
+        self.cached -= cached;
+        Share { owner: self.owner, bytes, used, cached }
+    }
 }
 
 /// One cell of a map.
@@ -43,90 +65,66 @@ pub struct Cell<'a> {
     pub shares: &'a [Share],
 }
 
-/// Visits all cells of 2^`shift` bytes of a context until `visit` says false.
-#[inline(never)]
-pub fn cells(context: &Context, shift: u32, visit: &mut dyn FnMut(&Cell<'_>) -> bool) {
-    let mut cells = Cells::new(1 << shift, visit);
-    pieces(context, Detail::Units, &mut |piece| cells.add(piece));
-    cells.finish();
+/// All cells of 2^`shift` bytes of a context.
+pub fn cells(context: &Context, shift: u32) -> Cells<Pieces<'_>> {
+    Cells::new(1 << shift, Pieces::of(context, Detail::Units))
 }
 
 /// Sums up pieces that come in address order from 0 on without gaps.
-struct Cells<'a> {
+pub struct Cells<P> {
+    pieces: P,
     size: usize,
     number: usize,
-    bytes: usize,
-    used: usize,
+    /// What of the last piece is in no cell yet.
+    rest: Share,
     shares: [Share; SHARES],
     count: usize,
-    /// Is given each cell; false: no more of them.
-    visit: &'a mut dyn FnMut(&Cell<'_>) -> bool,
 }
 
-impl<'a> Cells<'a> {
-    fn new(size: usize, visit: &'a mut dyn FnMut(&Cell<'_>) -> bool) -> Cells<'a> {
-        Cells { size: size.max(1), number: 0, bytes: 0, used: 0, shares: [Share::NONE; SHARES], count: 0, visit }
+impl<P: Iterator<Item = Piece>> Cells<P> {
+    fn new(size: usize, pieces: P) -> Cells<P> {
+        Cells { pieces, size: size.max(1), number: 0, rest: Share::NONE, shares: [Share::NONE; SHARES], count: 0 }
     }
 
+    /// The next cell. The last may be smaller than the others.
     #[inline(never)]
-    fn add(&mut self, piece: &Piece) -> bool {
-        let owner = match piece.state {
-            State::Free => FREE,
-            State::Records => RECORDS,
-            State::Buddy | State::Run => piece.slot,
-        };
-        // Ends of slabs and red zones go with what is live, if anything is.
-        let lost = piece.cached + piece.free;
-        let mut used = if piece.live > 0 { piece.length.saturating_sub(lost) } else { 0 };
-        let (mut cached, mut rest) = (piece.cached, piece.length);
-        while rest > 0 {
-            let part = rest.min(self.size.saturating_sub(self.bytes));
-            let (used_part, cached_part) = (portion(used, part, rest), portion(cached, part, rest));
-            self.grow(owner, part, used_part, cached_part);
-            used -= used_part;
-            cached -= cached_part;
-            rest -= part;
-            if self.bytes >= self.size && !self.end_cell() {
-                return false;
+    pub fn next_cell(&mut self) -> Option<Cell<'_>> {
+        let (mut bytes, mut used) = (0, 0);
+        self.count = 0;
+        while bytes < self.size {
+            if self.rest.bytes == 0 {
+                let Some(piece) = self.pieces.next() else { break };
+                self.rest = Share::of(&piece);
             }
+            let part = self.rest.split(self.size - bytes);
+            bytes += part.bytes;
+            used += part.used;
+            self.grow(&part);
         }
-        true
+        if bytes == 0 {
+            return None;
+        }
+        self.number += 1;
+        let shares = self.shares.get(..self.count).unwrap_or(&[]);
+        Some(Cell { number: self.number - 1, bytes, used, shares })
     }
 
-    /// The last cell may be smaller than the others.
-    fn finish(mut self) {
-        if self.bytes > 0 {
-            let _ = self.end_cell();
-        }
-    }
-
-    fn grow(&mut self, owner: u32, bytes: usize, used: usize, cached: usize) {
-        self.bytes += bytes;
-        self.used += used;
-        let known = self.shares.iter().take(self.count).position(|share| share.owner == owner);
+    fn grow(&mut self, part: &Share) {
+        let known = self.shares.iter().take(self.count).position(|share| share.owner == part.owner);
         let place = known.unwrap_or(self.count).min(SHARES - 1);
         if let Some(share) = self.shares.get_mut(place) {
             if place >= self.count {
-                *share = Share { owner, ..Share::NONE };
+                *share = *part;
                 self.count = place + 1;
-            } else if share.owner != owner {
+                return;
+            }
+            if share.owner != part.owner {
                 share.owner = OTHERS;
             }
-            share.bytes += bytes;
-            share.used += used;
-            share.cached += cached;
+            share.bytes += part.bytes;
+            share.used += part.used;
+            share.cached += part.cached;
         }
-    }
-
-    #[inline(never)]
-    fn end_cell(&mut self) -> bool {
-        let shares = self.shares.get(..self.count).unwrap_or(&[]);
-        let more = (self.visit)(&Cell { number: self.number, bytes: self.bytes, used: self.used, shares });
-        self.number += 1;
-        self.bytes = 0;
-        self.used = 0;
-        self.count = 0;
-        more
     }
 }
 
@@ -161,17 +159,12 @@ mod tests {
 
     fn run(size: usize, pieces: &[Piece]) -> Vec<(usize, Vec<Share>)> {
         let mut found = Vec::new();
-        let mut visit = |cell: &Cell<'_>| {
+        let mut cells = Cells::new(size, pieces.iter().copied());
+        while let Some(cell) = cells.next_cell() {
             assert_eq!(cell.bytes, cell.shares.iter().map(|share| share.bytes).sum::<usize>());
             assert_eq!(cell.used, cell.shares.iter().map(|share| share.used).sum::<usize>());
             found.push((cell.number, cell.shares.to_vec()));
-            true
-        };
-        let mut cells = Cells::new(size, &mut visit);
-        for piece in pieces {
-            assert!(cells.add(piece));
         }
-        cells.finish();
         found
     }
 
@@ -221,18 +214,6 @@ mod tests {
         let owners: Vec<u32> = cells[0].1.iter().map(|share| share.owner).collect();
         assert_eq!(owners, [0, 1, 2, 3, 4, 5, 6, 7, OTHERS]);
         assert_eq!(cells[0].1.iter().map(|share| share.bytes).sum::<usize>(), 120);
-    }
-
-    #[test]
-    fn a_visitor_that_says_false_is_not_asked_again() {
-        let mut asked = 0;
-        let mut visit = |_: &Cell<'_>| {
-            asked += 1;
-            asked < 3
-        };
-        let mut cells = Cells::new(10, &mut visit);
-        assert!(!cells.add(&nobody(State::Free, 0, 1000)));
-        assert_eq!(asked, 3);
     }
 
     #[test]

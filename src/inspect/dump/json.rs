@@ -1,7 +1,7 @@
 //! The dump for a program: one JSON object. Its names are stable; docs/dump.schema.json says what they mean.
 //! May know: pieces, stats, context.
 
-use super::pieces::{Detail, Piece, State, pieces};
+use super::pieces::{Detail, Piece, Pieces, State};
 use super::{Figures, Out, VERSION, flag_names, next_client};
 use crate::client::Client;
 use crate::context::Context;
@@ -50,10 +50,12 @@ pub fn write(context: &Context, out: &mut Out<'_>) {
     }
     out.put(b"],\n\"blocks\": [");
     let mut entries = Entries { shift: context.map.shape.block_shift, open: None, between: "\n" };
-    pieces(context, Detail::Units, &mut |piece| {
-        entries.add(out, piece);
-        !out.stopped()
-    });
+    for piece in Pieces::of(context, Detail::Units) {
+        entries.add(out, &piece);
+        if out.stopped() {
+            break;
+        }
+    }
     entries.close(out);
     out.put(b"]}\n");
 }

@@ -89,7 +89,7 @@ impl<'a> Out<'a> {
         if name.is_empty() && self.format != JSON {
             self.say("client ~", &[client.slot() as usize]);
         }
-        characters(name, &mut |character| self.escape(character));
+        characters(name, |character| self.escape(character));
     }
 
     /// One character of a name. A terminal must not take it for a command nor for a change of direction, and JSON and
@@ -239,7 +239,7 @@ mod tests {
             0
         };
         let mut out = Out::new(format, &mut write);
-        characters(name, &mut |c| out.escape(c));
+        characters(name, |c| out.escape(c));
         out.finish();
         String::from_utf8(text).unwrap()
     }

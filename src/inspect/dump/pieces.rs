@@ -2,7 +2,7 @@
 //!
 //! A buddy block comes as its slabs, its runs of units and its free units; a run of blocks comes as one piece (its
 //! tail with the block that the tail lies in); free blocks come one by one, but for those that were never used.
-//! Tables alone are read. A shared client's lock is taken for one piece at a time and never while `visit` runs.
+//! Tables alone are read. A shared client's lock is taken for one piece at a time and never held between two.
 //! Whatever numbers another thread leaves in between, each piece is at least a unit and ends inside its block.
 //! May know: client (find, pages), context, memory.
 
@@ -46,15 +46,35 @@ pub enum Detail {
     Units,
 }
 
-/// Visits all pieces until `visit` says false.
-pub fn pieces(context: &Context, detail: Detail, visit: &mut dyn FnMut(&Piece) -> bool) {
-    let map = &context.map;
-    let shift = map.shape.block_shift;
-    let top = context.usable_blocks();
-    let watermark = context.watermark.load(Acquire).min(top);
-    let total = map.blocks << shift;
-    let mut start = 0;
-    while start < total {
+/// All pieces of a context, one after another.
+pub struct Pieces<'a> {
+    context: &'a Context,
+    detail: Detail,
+    watermark: usize,
+    top: usize,
+    /// Where the next one begins.
+    start: usize,
+}
+
+impl Pieces<'_> {
+    pub fn of(context: &Context, detail: Detail) -> Pieces<'_> {
+        let top = context.usable_blocks();
+        Pieces { context, detail, watermark: context.watermark.load(Acquire).min(top), top, start: 0 }
+    }
+}
+
+impl Iterator for Pieces<'_> {
+    type Item = Piece;
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<Piece> {
+        let Pieces { context, detail, watermark, top, start } = *self;
+        let map = &context.map;
+        let shift = map.shape.block_shift;
+        let total = map.blocks << shift;
+        if start >= total {
+            return None;
+        }
         let block = start >> shift;
         // Where one piece has to end at the latest, and what it is if it is nobody's.
         let (mut end, mut state) = ((block + 1) << shift, State::Free);
@@ -76,10 +96,8 @@ pub fn pieces(context: &Context, detail: Detail, visit: &mut dyn FnMut(&Piece) -
             let least = if map.shape.packed { map.shape.granule_shift } else { map.shape.unit_shift };
             piece.length = piece.length.min(most).max(1 << least);
         }
-        if !visit(&piece) {
-            return;
-        }
-        start += piece.length;
+        self.start += piece.length;
+        Some(piece)
     }
 }
 

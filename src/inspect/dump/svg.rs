@@ -14,7 +14,7 @@
 //! May know: cells, pieces, stats, context.
 
 use super::cells::{Cell, FREE, OTHERS, RECORDS, Share, cell_shift, cells, cells_in};
-use super::pieces::{Detail, Piece, State, pieces};
+use super::pieces::{Detail, Piece, Pieces, State};
 use super::{Figures, Out, VERSION, flag_names, next_client, percent};
 use crate::client::Client;
 use crate::context::Context;
@@ -243,10 +243,13 @@ fn tape(context: &Context, map: &Map, out: &mut Out<'_>) {
         painter.add(Strip { from: x, to: end, owner: RECORDS, used: 0, cached: 0 });
         x = end;
     }
-    cells(context, map.shift, &mut |cell| {
-        painter.cell(cell);
-        !painter.out.stopped()
-    });
+    let mut cells = cells(context, map.shift);
+    while let Some(cell) = cells.next_cell() {
+        painter.cell(&cell);
+        if painter.out.stopped() {
+            break;
+        }
+    }
     painter.flush();
 }
 
@@ -371,7 +374,7 @@ fn edges(context: &Context, map: &Map, out: &mut Out<'_>) {
         return;
     }
     out.put(b"<path stroke=\"#fff\" d=\"");
-    pieces(context, Detail::Blocks, &mut |piece| {
+    for piece in Pieces::of(context, Detail::Blocks) {
         let end = piece.start + if piece.state == State::Run { 1 } else { piece.length };
         let mut at = piece.start;
         while at < end {
@@ -381,20 +384,24 @@ fn edges(context: &Context, map: &Map, out: &mut Out<'_>) {
             }
             at += map.block;
         }
-        !out.stopped()
-    });
+        if out.stopped() {
+            break;
+        }
+    }
     out.put(b"M0 0\"/>\n");
 }
 
 /// Frames round runs of blocks, where they are wide enough to be seen.
 fn frames(context: &Context, map: &Map, out: &mut Out<'_>) {
     out.put(b"<g font-size=\"10\" fill=\"none\" stroke=\"#222\">\n");
-    pieces(context, Detail::Blocks, &mut |piece| {
+    for piece in Pieces::of(context, Detail::Blocks) {
         if piece.state == State::Run && piece.length >> map.shift > 0 {
-            frame(map, piece, out);
+            frame(map, &piece, out);
         }
-        !out.stopped()
-    });
+        if out.stopped() {
+            break;
+        }
+    }
     out.put(b"</g>\n");
 }
 

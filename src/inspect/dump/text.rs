@@ -112,13 +112,16 @@ fn block_map(context: &Context, out: &mut Out<'_>) {
         out.say(", ~ blocks", &[1 << (shift - shape.block_shift)]);
     }
     out.put(b"\n");
-    cells(context, shift, &mut |one| {
+    let mut cells = cells(context, shift);
+    while let Some(one) = cells.next_cell() {
         if one.number % COLUMNS == 0 {
             out.say("\n _________@  ", &[one.number << shift]);
         }
-        out.put(&[mark(one, &|slot| letter(rank_of(context, slot)))]);
-        !out.stopped()
-    });
+        out.put(&[mark(&one, |slot| letter(rank_of(context, slot)))]);
+        if out.stopped() {
+            break;
+        }
+    }
     out.put(
         b"\n\n  A to Z: the client that holds most of it; capital: at least half is in use, small: less\
           \n  * further clients    - held, nothing in use    . free    # records\n",
@@ -126,7 +129,7 @@ fn block_map(context: &Context, out: &mut Out<'_>) {
 }
 
 /// The character for a cell.
-fn mark(cell: &Cell<'_>, letter_of: &dyn Fn(u32) -> u8) -> u8 {
+fn mark(cell: &Cell<'_>, letter_of: impl Fn(u32) -> u8) -> u8 {
     let mut most = 0;
     let mut owner = FREE;
     for share in cell.shares {
@@ -175,7 +178,7 @@ mod tests {
     fn mark(shares: &[Share]) -> char {
         let sum = |field: fn(&Share) -> usize| shares.iter().map(field).sum();
         let cell = Cell { number: 0, bytes: sum(|share| share.bytes), used: sum(|share| share.used), shares };
-        super::mark(&cell, &|slot| letter(slot as usize)) as char
+        super::mark(&cell, |slot| letter(slot as usize)) as char
     }
 
     #[test]
