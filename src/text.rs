@@ -54,7 +54,7 @@ pub fn decimal(sink: &mut dyn Sink, value: u64) {
 }
 
 /// `value` as 0x…
-pub fn hex(sink: &mut dyn Sink, value: u64) {
+fn hex(sink: &mut dyn Sink, value: u64) {
     sink.put(b"0x");
     nibbles(sink, value, (64 - value.leading_zeros()).div_ceil(4).max(1));
 }
@@ -96,7 +96,8 @@ fn size(sink: &mut dyn Sink, mut value: u64, long: bool) {
 /// `template` with values put in, one after another:
 ///
 /// ```text
-///   ~ a number    @ a size: 12.5 MiB    ^ a short size: 12.5M    ! the same, - for 0    $ six hexadecimal digits
+///   ~ a number    @ a size: 12.5 MiB    ^ a short size: 12.5M    ! the same, - for 0
+///   ` 0x and hexadecimal digits         $ six hexadecimal digits
 ///   ____~ the same at the right of a field, here of 5 columns
 /// ```
 #[inline(never)]
@@ -109,10 +110,11 @@ pub fn say(sink: &mut dyn Sink, template: &str, values: &[usize]) {
             continue;
         }
         let mut field = Line::<24>::new();
-        if matches!(byte, b'~' | b'@' | b'^' | b'!' | b'$') {
+        if matches!(byte, b'~' | b'@' | b'^' | b'!' | b'`' | b'$') {
             let value = values.next().copied().unwrap_or(0) as u64;
             match byte {
                 b'~' => decimal(&mut field, value),
+                b'`' => hex(&mut field, value),
                 b'$' => nibbles(&mut field, value, 6),
                 b'!' if value == 0 => field.put(b"-"),
                 _ => size(&mut field, value, byte == b'@'),
@@ -151,35 +153,28 @@ pub fn character(sink: &mut dyn Sink, character: char) {
     }
 }
 
-/// The characters of bytes that may be no UTF-8; U+FFFD stands for what is none.
-#[inline(never)]
-pub fn characters(bytes: &[u8], mut visit: impl FnMut(char)) {
-    // So far of the present character, its bytes in all, and how many of them are to come.
-    let (mut code, mut length, mut missing) = (0u32, 0, 0);
-    for &byte in bytes {
-        if missing > 0 && byte & 0xc0 != 0x80 {
-            missing = 0;
-            visit(char::REPLACEMENT_CHARACTER);
-        }
-        if missing > 0 {
-            code = code << 6 | byte as u32 & 0x3f;
-            missing -= 1;
-        } else {
-            let ones = byte.leading_ones();
-            length = if ones == 0 { 1 } else { ones as usize };
-            let begins = matches!(ones, 0 | 2..=4);
-            code = if begins { byte as u32 & (0x7f >> ones) } else { u32::MAX };
-            missing = if begins { length - 1 } else { 0 };
-        }
-        if missing == 0 {
-            // Surrogates and what is too high are no characters; what could be shorter is not UTF-8.
-            let found = char::from_u32(code).filter(|character| character.len_utf8() == length);
-            visit(found.unwrap_or(char::REPLACEMENT_CHARACTER));
-        }
+/// Takes the first character off bytes that may be no UTF-8; U+FFFD stands for what is none.
+pub fn next_character(bytes: &mut &[u8]) -> Option<char> {
+    let (&first, mut rest) = bytes.split_first()?;
+    let ones = first.leading_ones();
+    let length = match ones {
+        0 => 1,
+        2..=4 => ones as usize,
+        _ => 0, // no character begins so
+    };
+    let (mut code, mut read) = (first as u32 & (0x7f >> ones), 1);
+    while read < length
+        && let Some((&byte, behind)) = rest.split_first()
+        && byte & 0xc0 == 0x80
+    {
+        code = code << 6 | byte as u32 & 0x3f;
+        read += 1;
+        rest = behind;
     }
-    if missing > 0 {
-        visit(char::REPLACEMENT_CHARACTER);
-    }
+    *bytes = rest;
+    // Surrogates and what is too high are no characters; what could be shorter is not UTF-8.
+    let found = char::from_u32(code).filter(|character| read == length && character.len_utf8() == length);
+    Some(found.unwrap_or(char::REPLACEMENT_CHARACTER))
 }
 
 #[cfg(test)]
@@ -217,8 +212,8 @@ mod tests {
     #[test]
     fn templates_take_their_values_in_order() {
         let mut line = Line::<64>::new();
-        say(&mut line, "a ~ b@, ~ and ~% %.", &[7, 2048, 0]);
-        assert_eq!(line.text(), b"a 7 b2 KiB, 0 and 0% %.");
+        say(&mut line, "a ~ b@, ~ and ~% %, ` `.", &[7, 2048, 0, 9, 0, 0x1a0]);
+        assert_eq!(line.text(), b"a 7 b2 KiB, 0 and 9% %, 0x0 0x1a0.");
     }
 
     #[test]
@@ -233,9 +228,11 @@ mod tests {
 
     #[test]
     fn characters_come_out_as_they_went_in_and_what_is_no_utf8_is_replaced() {
-        let read = |bytes: &[u8]| {
+        let read = |mut bytes: &[u8]| {
             let mut line = Line::<256>::new();
-            characters(bytes, |c| character(&mut line, c));
+            while let Some(c) = next_character(&mut bytes) {
+                character(&mut line, c);
+            }
             String::from_utf8(line.text().to_vec()).unwrap()
         };
         for text in ["", "plain", "\u{7f}\u{80}\u{7ff}\u{800}\u{ffff}\u{10000}\u{10ffff}", "é€😀"] {
@@ -262,8 +259,8 @@ mod tests {
             if code & 0xfc != 0 {
                 continue;
             }
-            let mut found = Vec::new();
-            characters(&bytes, |c| found.push(c));
+            let mut rest = &bytes[..];
+            let found: Vec<char> = std::iter::from_fn(|| next_character(&mut rest)).collect();
             let text: String = found.iter().collect();
             match std::str::from_utf8(&bytes) {
                 Ok(expected) => assert_eq!(text, expected),

@@ -61,20 +61,11 @@ fn records(context: &Context, client: &Client) -> bool {
 /// Red zones and quarantined memory, as far as the context has them.
 fn memory(context: &Context, client: &Client) -> Option<Fault> {
     if context.has(flags::GUARD) {
-        let mut fault = None;
-        for block in 0..context.watermark() {
-            if fault.is_none() && client.owns_block(context, block) {
-                client.walk_block(context, block, true, &mut |found, size| {
-                    let changed = guard::first_changed(&context.map, found.start, found.usable);
-                    if changed.is_some() {
-                        fault = Some(Fault { status: Status::Overrun, offset: changed, about: Some((*found, size)) });
-                    }
-                    changed.is_some() as i32
-                });
+        for (found, size) in client.allocations(context, true) {
+            let changed = guard::first_changed(&context.map, found.start, found.usable);
+            if changed.is_some() {
+                return Some(Fault { status: Status::Overrun, offset: changed, about: Some((found, size)) });
             }
-        }
-        if fault.is_some() {
-            return fault;
         }
     }
     caches::written(context, client)

@@ -6,7 +6,7 @@ use super::{Context, mix};
 use crate::flags;
 use crate::status::{Status, text};
 use crate::sys;
-use crate::text::{Line, Sink, decimal, hex};
+use crate::text::{Line, Sink, say};
 use core::ffi::{c_int, c_void};
 
 /// What the error handler is told. The same layout as vmma_error_t.
@@ -91,14 +91,9 @@ impl Context {
             for &byte in misuse.name {
                 line.put(&[if byte < b' ' || byte == 0x7f { b'?' } else { byte }]);
             }
-            line.put(b"\", address ");
-            hex(&mut line, misuse.address as u64);
+            say(&mut line, "\", address `", &[misuse.address]);
             if misuse.allocation != 0 {
-                line.put(b", allocation ");
-                hex(&mut line, misuse.allocation as u64);
-                line.put(b" of ");
-                decimal(&mut line, misuse.size as u64);
-                line.put(b" bytes");
+                say(&mut line, ", allocation ` of ~ bytes", &[misuse.allocation, misuse.size]);
             }
             line.put(b"\n");
             sys::write_stderr(line.text());

@@ -28,6 +28,7 @@ pub struct Stats {
 }
 
 impl Stats {
+    #[inline(never)]
     pub fn add(&mut self, other: &Stats) {
         self.held_size += other.held_size;
         self.live_count += other.live_count;

@@ -6,72 +6,81 @@ use crate::client::find::{self, Found};
 use crate::context::Context;
 use crate::context::callbacks::Kind;
 use crate::memory::kind;
-use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::Ordering::Relaxed;
+
+/// The live allocations of a client, in the order of addresses.
+pub(crate) struct Allocations<'a> {
+    client: &'a Client,
+    context: &'a Context,
+    watermark: usize,
+    /// The caller holds the client's lock.
+    locked: bool,
+    /// What lies before it has been looked at.
+    granule: usize,
+}
+
+impl Iterator for Allocations<'_> {
+    /// An allocation, and its size as the program sees it.
+    type Item = (Found, usize);
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<(Found, usize)> {
+        let Allocations { client, context, .. } = *self;
+        let shape = &context.map.shape;
+        let shift = shape.block_shift - shape.granule_shift;
+        loop {
+            let block = self.granule >> shift;
+            if block >= self.watermark {
+                return None;
+            }
+            // Of a run's blocks only the head has a live bit, the first; what else is in their words is old.
+            let owner = context.map.record(block).owner.load(Relaxed);
+            let end = match owner & 0xff {
+                _ if owner & !0xff != client.owner.get() => 0,
+                kind::BUDDY => 1 << shift,
+                kind::HEAD => 1,
+                _ => 0,
+            } + (block << shift);
+            if self.granule >= end {
+                self.granule = (block + 1) << shift;
+                continue;
+            }
+            let word = context.map.live_bits(self.granule) >> (self.granule & 63);
+            if word == 0 {
+                self.granule = (self.granule | 63) + 1;
+                continue;
+            }
+            let granule = self.granule + word.trailing_zeros() as usize;
+            self.granule = granule + 1;
+            if granule >= end {
+                continue;
+            }
+            let start = granule << shape.granule_shift;
+            let _lock = (!self.locked).then(|| client.lock_shared(context));
+            let found = find::holder(context, client.owner.get(), start);
+            if let Some(found) = found.filter(|found| found.start == start && found.live) {
+                return Some((found, found.size(context)));
+            }
+        }
+    }
+}
 
 impl Client {
+    /// `locked`: the caller holds the client's lock all the while.
+    pub(crate) fn allocations<'a>(&'a self, context: &'a Context, locked: bool) -> Allocations<'a> {
+        Allocations { client: self, context, watermark: context.watermark(), locked, granule: 0 }
+    }
+
     /// Calls `visit` for every live allocation, in the order of addresses, until it says something else than 0.
     pub fn walk(&self, context: &Context, mut visit: impl FnMut(&Found, usize) -> i32) -> i32 {
         self.closed(context, Kind::Ask, || {
-            for block in 0..context.watermark.load(Acquire) {
-                if !self.owns_block(context, block) {
-                    continue;
-                }
-                let result = self.walk_block(context, block, false, &mut visit);
-                if result != 0 {
-                    return result;
-                }
-            }
-            0
+            let mut results = self.allocations(context, false).map(|(found, size)| visit(&found, size));
+            results.find(|&result| result != 0).unwrap_or(0)
         })
     }
 
     pub(crate) fn owns_block(&self, context: &Context, block: usize) -> bool {
         let owner = context.map.record(block).owner.load(Relaxed);
         owner & !0xff == self.owner.get() && owner & 0xff != kind::FREE
-    }
-
-    /// The live allocations that begin in one block of this client. `locked`: the caller holds the client's lock.
-    pub(crate) fn walk_block(
-        &self,
-        context: &Context,
-        block: usize,
-        locked: bool,
-        visit: &mut impl FnMut(&Found, usize) -> i32,
-    ) -> i32 {
-        let shape = &context.map.shape;
-        let first = block << (shape.block_shift - shape.granule_shift);
-        // Of a run's blocks only the head has a live bit, the first; what else is in their words is old.
-        let granules = match context.map.record(block).owner.load(Relaxed) & 0xff {
-            kind::BUDDY => shape.block_size() >> shape.granule_shift,
-            kind::HEAD => 1,
-            _ => return 0,
-        };
-        let mut granule = first;
-        while granule < first + granules {
-            let word = context.map.live_bits(granule) >> (granule & 63);
-            if word == 0 {
-                granule = (granule | 63) + 1;
-                continue;
-            }
-            granule += word.trailing_zeros() as usize;
-            if granule >= first + granules {
-                break;
-            }
-            let offset = granule << shape.granule_shift;
-            let found = {
-                let _lock = (!locked).then(|| self.lock_shared(context));
-                find::holder(context, self.owner.get(), offset)
-                    .filter(|found| found.start == offset && found.live)
-                    .map(|found| (found, found.size(context)))
-            };
-            if let Some((found, size)) = found {
-                let result = visit(&found, size);
-                if result != 0 {
-                    return result;
-                }
-            }
-            granule += 1;
-        }
-        0
     }
 }

@@ -2,7 +2,7 @@
 //! May know: pieces, stats, context.
 
 use super::pieces::{Detail, Piece, Pieces, State};
-use super::{Figures, Out, VERSION, flag_names, next_client};
+use super::{Figures, Out, flag_names, next_client};
 use crate::client::Client;
 use crate::context::Context;
 use crate::inspect::stats::context_overhead;
@@ -10,9 +10,7 @@ use crate::memory::NONE;
 use crate::text::Sink;
 
 pub fn write(context: &Context, out: &mut Out<'_>) {
-    out.put(b"{\"libvmma\": \"");
-    out.put(VERSION.as_bytes());
-    out.put(b"\",\n\"context\": {\"flags\": [");
+    out.put(concat!("{\"libvmma\": \"", env!("CARGO_PKG_VERSION"), "\",\n\"context\": {\"flags\": [").as_bytes());
     if context.flags != 0 {
         out.put(b"\"");
         flag_names(context.flags, out, "\", \"");

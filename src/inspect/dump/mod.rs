@@ -20,7 +20,7 @@ mod text;
 use crate::client::limits::closed_all;
 use crate::client::{Client, visible};
 use crate::context::Context;
-use crate::text::{Sink, character, characters, nibbles, say};
+use crate::text::{Sink, character, next_character, nibbles, say};
 use core::sync::atomic::Ordering::Relaxed;
 
 const BUFFER: usize = 512;
@@ -28,9 +28,6 @@ const BUFFER: usize = 512;
 const TEXT: i32 = 0;
 const JSON: i32 = 1;
 const SVG: i32 = 2;
-
-/// What a dump says of the library.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Writes a dump; `format` as in vmma_dump_format. 0, or the writer's other answer, which ends it.
 pub fn dump(context: &Context, format: i32, write: &mut dyn FnMut(&[u8]) -> i32) -> i32 {
@@ -85,11 +82,13 @@ impl<'a> Out<'a> {
     #[inline(never)]
     fn name(&mut self, client: &Client) {
         let name = client.name_bytes(client.context());
-        let name = visible(&name);
+        let mut name = visible(&name);
         if name.is_empty() && self.format != JSON {
             self.say("client ~", &[client.slot() as usize]);
         }
-        characters(name, |character| self.escape(character));
+        while let Some(character) = next_character(&mut name) {
+            self.escape(character);
+        }
     }
 
     /// One character of a name. A terminal must not take it for a command nor for a change of direction, and JSON and
@@ -232,14 +231,16 @@ mod tests {
         assert_eq!((result, pieces.len()), (-1, 1), "also in the last piece, and with any number");
     }
 
-    fn escaped(format: i32, name: &[u8]) -> String {
+    fn escaped(format: i32, mut name: &[u8]) -> String {
         let mut text = Vec::new();
         let mut write = |part: &[u8]| {
             text.extend_from_slice(part);
             0
         };
         let mut out = Out::new(format, &mut write);
-        characters(name, |c| out.escape(c));
+        while let Some(c) = next_character(&mut name) {
+            out.escape(c);
+        }
         out.finish();
         String::from_utf8(text).unwrap()
     }

@@ -15,7 +15,7 @@
 
 use super::cells::{Cell, FREE, OTHERS, RECORDS, Share, cell_shift, cells, cells_in};
 use super::pieces::{Detail, Piece, Pieces, State};
-use super::{Figures, Out, VERSION, flag_names, next_client, percent};
+use super::{Figures, Out, flag_names, next_client, percent};
 use crate::client::Client;
 use crate::context::Context;
 use crate::text::Sink;
@@ -137,9 +137,14 @@ fn head(context: &Context, map: &Map, out: &mut Out<'_>) {
             clients,
         ],
     );
-    out.put(b"<text x=\"20\" y=\"73\" fill=\"#666\">libvmma ");
-    out.put(VERSION.as_bytes());
-    out.say(" \u{b7} alignment ~ \u{b7} one cell is @", &[context.map.shape.alignment, 1 << map.shift]);
+    out.say(
+        concat!(
+            "<text x=\"20\" y=\"73\" fill=\"#666\">libvmma ",
+            env!("CARGO_PKG_VERSION"),
+            " \u{b7} alignment ~ \u{b7} one cell is @"
+        ),
+        &[context.map.shape.alignment, 1 << map.shift],
+    );
     if context.flags != 0 {
         out.put(" \u{b7} ".as_bytes());
         flag_names(context.flags, out, ", ");

@@ -2,10 +2,10 @@
 //! May know: cells, pieces, stats, context.
 
 use super::cells::{Cell, FREE, OTHERS, RECORDS, cell_shift, cells};
-use super::{Figures, Out, VERSION, flag_names, next_client, percent};
+use super::{Figures, Out, flag_names, next_client, percent};
 use crate::context::Context;
 use crate::inspect::stats::Stats;
-use crate::text::{Sink, hex};
+use crate::text::Sink;
 
 /// Characters in a row of the map.
 const COLUMNS: usize = 64;
@@ -24,13 +24,13 @@ pub fn write(context: &Context, out: &mut Out<'_>) {
 fn context_lines(context: &Context, out: &mut Out<'_>) {
     let shape = &context.map.shape;
     let figures = Figures::of(context);
-    out.put(b"libvmma ");
-    out.put(VERSION.as_bytes());
-    out.say(": context of @ at ", &[context.map.size()]);
-    hex(out, context.map.memory().addr() as u64);
     out.say(
-        "\n\n  blocks     _______~ of @, alignment ~\n  flags      ",
-        &[figures.blocks, shape.block_size(), shape.alignment],
+        concat!(
+            "libvmma ",
+            env!("CARGO_PKG_VERSION"),
+            ": context of @ at `\n\n  blocks     _______~ of @, alignment ~\n  flags      "
+        ),
+        &[context.map.size(), context.map.memory().addr(), figures.blocks, shape.block_size(), shape.alignment],
     );
     if context.flags == 0 {
         out.put(b"none");
@@ -144,8 +144,10 @@ fn mark(cell: &Cell<'_>, letter_of: impl Fn(u32) -> u8) -> u8 {
         FREE | OTHERS => b'.',
         RECORDS => b'#',
         _ if cell.used == 0 => b'-',
-        slot if cell.used >= cell.bytes / 2 => letter_of(slot),
-        slot => letter_of(slot).to_ascii_lowercase(),
+        slot => {
+            let capital = letter_of(slot);
+            if cell.used >= cell.bytes / 2 { capital } else { capital.to_ascii_lowercase() }
+        }
     }
 }
 
