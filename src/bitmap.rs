@@ -28,6 +28,13 @@ pub const fn words_for(bits: usize) -> usize {
     total
 }
 
+/// Bits that are set in a word, for those in no hurry: where the processor is not known to count them itself, the
+/// instructions for it are too many to stand in many places.
+#[inline(never)]
+pub fn count_ones(word: u64) -> usize {
+    word.count_ones() as usize
+}
+
 /// A word of a set: of its one owner, or one that other threads may read.
 pub trait Word {
     fn read(&self) -> u64;

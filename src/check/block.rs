@@ -2,6 +2,7 @@
 //! May know: client, context, buddy.
 
 use super::Outstanding;
+use crate::bitmap::count_ones;
 use crate::client::pages::{list_of, state_of};
 use crate::client::{Client, code};
 use crate::context::Context;
@@ -18,16 +19,7 @@ pub(super) fn run(context: &Context, client: &Client, head: usize, outstanding: 
         return None;
     }
     for body in head + 1..head + blocks {
-        let record = map.record(body);
-        let good = record.owner.load(Relaxed) == client.owner.get() | kind::BODY
-            && record.slot.load(Relaxed) == client.slot()
-            && record.run.load(Relaxed) == head as u32
-            && record.tail.load(Relaxed) == 0
-            && record.next.load(Relaxed) == NONE
-            && record.prev.load(Relaxed) == NONE
-            && record.state.load(Relaxed) == 0
-            && record.cache_pieces.load(Relaxed) == 0;
-        if !good {
+        if !is_body(context, client, body, head) {
             return None;
         }
     }
@@ -47,6 +39,20 @@ pub(super) fn run(context: &Context, client: &Client, head: usize, outstanding: 
         && record.cache_pieces.load(Relaxed) == 0;
     note(outstanding, code::HEAD, !map.is_live(granule));
     good.then_some(blocks)
+}
+
+/// Does the record of a block say that the piece which begins in block `head` covers it, and nothing else?
+#[inline(never)]
+pub(super) fn is_body(context: &Context, client: &Client, block: usize, head: usize) -> bool {
+    let record = context.map.record(block);
+    record.owner.load(Relaxed) == client.owner.get() | kind::BODY
+        && record.slot.load(Relaxed) == client.slot()
+        && record.run.load(Relaxed) == head as u32
+        && record.tail.load(Relaxed) == 0
+        && record.next.load(Relaxed) == NONE
+        && record.prev.load(Relaxed) == NONE
+        && record.state.load(Relaxed) == 0
+        && record.cache_pieces.load(Relaxed) == 0
 }
 
 pub(super) fn note(outstanding: &mut Outstanding, code: u32, waiting: bool) {
@@ -86,7 +92,7 @@ pub(super) fn buddy(context: &Context, client: &Client, block: usize, outstandin
         let length = if unit < tail {
             is_tail_unit(context, client, first + unit, free).then_some(1)
         } else if free {
-            is_silent(context, client, first + unit, 1, true).then_some(1)
+            is_silent(context, client, first + unit, 1).then_some(1)
         } else {
             piece(context, client, block, unit, outstanding)
         };
@@ -117,18 +123,17 @@ fn is_tail_unit(context: &Context, client: &Client, unit: usize, free: bool) -> 
 }
 
 /// Does the record of a unit say that no slab and no run begins there?
+#[inline(never)]
 fn is_blank(context: &Context, unit: usize) -> bool {
     let record = context.map.slab(unit);
     record.free.load(Relaxed) == 0 && record.next.get() == 0 && record.prev.get() == 0
 }
 
 /// Do these units say that nothing begins in them? The record of a unit of free memory is blank, too.
-fn is_silent(context: &Context, client: &Client, first: usize, count: usize, blank: bool) -> bool {
+fn is_silent(context: &Context, client: &Client, first: usize, count: usize) -> bool {
     (first..first + count).all(|unit| {
         let word = context.map.unit(unit).load(Relaxed);
-        let record = context.map.slab(unit);
-        (word == 0 || word == client.owner.get() | code::FREE)
-            && (!blank || (record.free.load(Relaxed) == 0 && record.next.get() == 0 && record.prev.get() == 0))
+        (word == 0 || word == client.owner.get() | code::FREE) && is_blank(context, unit)
     }) && no_live_in(context, first, count)
 }
 
@@ -143,7 +148,7 @@ fn live_count(context: &Context, first: usize, count: usize) -> usize {
         let next = ((granule | 63) + 1).min(end);
         let word = context.map.live_word(granule).load(Relaxed) >> (granule & 63);
         let bits = next - granule;
-        live += (if bits < 64 { word & ((1 << bits) - 1) } else { word }).count_ones() as usize;
+        live += count_ones(if bits < 64 { word & ((1 << bits) - 1) } else { word });
         granule = next;
     }
     live
@@ -173,18 +178,12 @@ fn piece(
     if code < slabs {
         return slab(context, client, code, unit, at, outstanding);
     }
-    let record = map.slab(at);
-    let units = if code <= slabs + map.shape.order_max() && record.free.load(Relaxed) == 0 {
-        1 << (code - slabs)
-    } else {
+    if code > slabs + map.shape.order_max() {
         return None;
-    };
-    let aligned = units > 0 && units <= room && unit & (units.next_power_of_two() - 1) == 0;
-    if !aligned
-        || record.next.get() != 0
-        || record.prev.get() != 0
-        || !is_silent(context, client, at + 1, units - 1, true)
-    {
+    }
+    let units = 1 << (code - slabs);
+    let aligned = units <= room && unit & (units - 1) == 0;
+    if !aligned || !is_blank(context, at) || !is_silent(context, client, at + 1, units - 1) {
         return None;
     }
     let live = map.is_live(at << (map.shape.unit_shift - map.shape.granule_shift));
@@ -215,9 +214,7 @@ fn slab(
         return None;
     }
     for further in 1..units {
-        let record = map.slab(at + further);
-        let blank = record.free.load(Relaxed) == 0 && record.next.get() == 0 && record.prev.get() == 0;
-        if map.unit(at + further).load(Relaxed) != client.owner.get() | code || !blank {
+        if map.unit(at + further).load(Relaxed) != client.owner.get() | code || !is_blank(context, at + further) {
             return None;
         }
     }

@@ -42,12 +42,7 @@ fn cache(context: &Context, client: &Client, class: usize, outstanding: &mut Out
         let Some(found) = waiting(context, client, offset) else { return false };
         // Short arrays: comparing each with each finds an entry that is in twice.
         let twice = (first + 1..entry).any(|other| context.map.cache(other).get() == granule);
-        let of_class = if context.sizes.packed() {
-            packed::waiting_code(context, found.usable) as usize == class
-        } else {
-            found.code as usize == class
-        };
-        if !of_class || twice || !take(outstanding, class as u32) {
+        if code_of(context, &found) as usize != class || twice || !take(outstanding, class as u32) {
             return false;
         }
     }
@@ -159,6 +154,11 @@ fn waiting(context: &Context, client: &Client, offset: usize) -> Option<Found> {
     Some(found)
 }
 
+/// By what code a piece that waits is counted.
+fn code_of(context: &Context, found: &Found) -> u32 {
+    if context.sizes.packed() { packed::waiting_code(context, found.usable) } else { found.code }
+}
+
 fn take(outstanding: &mut Outstanding, code: u32) -> bool {
     match outstanding.get_mut(code as usize & 0xff) {
         Some(count) if *count > 0 => {
@@ -193,8 +193,7 @@ pub(super) fn quarantine(context: &Context, client: &Client, outstanding: &mut O
         let Some(found) = waiting(context, client, granule << context.map.shape.granule_shift) else { return false };
         weight += found.usable / 16 * 16;
         let twice = (0..at).any(|other| client.quarantined(context, other) == granule);
-        let code = if context.sizes.packed() { packed::waiting_code(context, found.usable) } else { found.code };
-        if twice || !take(outstanding, code) {
+        if twice || !take(outstanding, code_of(context, &found)) {
             return false;
         }
     }

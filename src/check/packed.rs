@@ -2,7 +2,7 @@
 //! May know: client, context, flat.
 
 use super::Outstanding;
-use super::block::note;
+use super::block::{is_body, note};
 use crate::client::find;
 use crate::client::reach::FREE_MASK;
 use crate::client::{Client, code};
@@ -52,15 +52,11 @@ pub(super) fn block(context: &Context, client: &Client, number: usize, outstandi
             return None;
         }
         let record = context.map.record(further);
-        let owner = record.owner.load(Relaxed);
-        let body = owner == client.owner.get() | kind::BODY;
-        let covered = record.run.load(Relaxed) as usize == number && record.slot.load(Relaxed) == client.slot();
-        let blank = record.tail.load(Relaxed) == 0
-            && record.next.load(Relaxed) == NONE
-            && record.prev.load(Relaxed) == NONE
-            && record.state.load(Relaxed) == 0
-            && record.cache_pieces.load(Relaxed) == 0;
-        if !covered || if body { !blank } else { owner != client.owner.get() | kind::BUDDY } {
+        let body = is_body(context, client, further, number);
+        let shared = record.owner.load(Relaxed) == client.owner.get() | kind::BUDDY
+            && record.run.load(Relaxed) as usize == number
+            && record.slot.load(Relaxed) == client.slot();
+        if !body && !shared {
             return None;
         }
         bodies += body as usize;

@@ -5,6 +5,7 @@
 //! ```
 //! May know: client, context.
 
+use crate::bitmap::count_ones;
 use crate::client::pages::state_of;
 use crate::client::{Client, find};
 use crate::context::Context;
@@ -83,8 +84,8 @@ impl Client {
         let _lock = self.lock_shared(context);
         stats.failed_count = self.failed_count.get();
         stats.largest_failed = self.largest_failed.get();
-        stats.cached_size = self.cached_bytes(context);
         let mut largest = 0;
+        stats.cached_size = self.cached_bytes(context, &mut largest);
         for block in 0..context.watermark.load(Acquire) {
             if !self.owns_block(context, block) {
                 continue;
@@ -94,24 +95,22 @@ impl Client {
                 self.add_free(context, block, &mut stats.free_size, &mut largest);
             }
         }
-        // What lies in a cache can serve a request of its class too.
-        for class in (0..context.cached_classes as usize).rev() {
-            if self.array(context, class).1 > 0 || self.opened(context, class).1 != 0 {
-                largest = largest.max(context.sizes.cached_bytes(class));
-                break;
-            }
-        }
         let red = if context.map.shape.slack { guard::RED_ZONE } else { 0 };
         stats.largest_free = largest.saturating_sub(red);
         stats
     }
 
     /// Bytes that were freed and wait in caches or in quarantine.
-    fn cached_bytes(&self, context: &Context) -> usize {
+    fn cached_bytes(&self, context: &Context, largest: &mut usize) -> usize {
         let mut bytes = 0;
         for class in 0..context.cached_classes as usize {
-            let waiting = self.opened(context, class).1.count_ones() as usize;
-            bytes += (self.array(context, class).1 + waiting) * context.sizes.cached_bytes(class);
+            let waiting = self.array(context, class).1 + count_ones(self.opened(context, class).1);
+            let each = context.sizes.cached_bytes(class);
+            bytes += waiting * each;
+            // What lies in a cache can serve a request of its class too.
+            if waiting > 0 {
+                *largest = (*largest).max(each);
+            }
         }
         for at in 0..self.quarantine.count() {
             let start = self.quarantined(context, at) << context.map.shape.granule_shift;
@@ -165,7 +164,7 @@ impl Client {
                 continue;
             }
             let info = context.sizes.class(class);
-            let free = context.map.slab(unit).free.load(Relaxed).count_ones() as usize;
+            let free = count_ones(context.map.slab(unit).free.load(Relaxed));
             // The units of a slab with nothing in use have been counted as such.
             if free < info.cells as usize || !context.keeps_slabs() {
                 *bytes += free * info.cell as usize;

@@ -6,6 +6,7 @@
 //! Whatever numbers another thread leaves in between, each piece is at least a unit and ends inside its block.
 //! May know: client (find, pages), context, memory.
 
+use crate::bitmap::count_ones;
 use crate::client::{Client, find};
 use crate::context::Context;
 use crate::memory::{NONE, kind};
@@ -192,7 +193,7 @@ fn unit_piece(context: &Context, client: &Client, piece: &mut Piece) {
                 (_, _, live) => piece.live += live,
             }
         }
-        piece.free = (map.slab(unit).free.load(Relaxed).count_ones() as usize * cell).min(kept);
+        piece.free = (count_ones(map.slab(unit).free.load(Relaxed)) * cell).min(kept);
         piece.cached = kept - piece.free;
         return;
     }
