@@ -158,39 +158,29 @@ pub struct Tables {
 impl Tables {
     /// Where the tables for `blocks` blocks lie behind a header of `header` bytes. None: more than can be addressed.
     pub fn new(shape: &Shape, header: usize, blocks: usize) -> Option<Tables> {
-        let mut end = header.next_multiple_of(TABLE_ALIGN);
-        let mut place = |count: usize, each: usize| -> Option<usize> {
-            let start = end;
-            end = count.checked_mul(each)?.checked_add(start)?.checked_next_multiple_of(TABLE_ALIGN)?;
-            Some(start)
-        };
-        let per_block = |each: usize| blocks.checked_mul(each);
-        let slots = place(FIRST_SLOTS, SLOT_SIZE)?;
-        let block_records = place(blocks, BLOCK_RECORD_SIZE)?;
-        let free = place(crate::bitmap::words_for(blocks), 8)?;
-        let units = place(per_block(shape.unit_records_per_block())?, 4)?;
-        let lives = place(per_block(shape.live_words_per_block())?, 8)?;
-        let slabs = place(per_block(shape.unit_records_per_block())?, SLAB_RECORD_SIZE)?;
-        let nodes = place(per_block(shape.node_words_per_block())?, 8)?;
-        let sums = place(per_block(shape.sum_words_per_block())?, 8)?;
-        let longest = place(per_block(shape.longest_per_block())?, 8)?;
-        // The first entries of the cache table are the empty cache that all clients without one share.
-        let caches = place(per_block(shape.cache_entries as usize)?.checked_add(CACHE_PIECE)?, 4)?;
-        let slack = place(if shape.slack { per_block(shape.block_size() / MIN_CELL)? } else { 0 }, 1)?;
-        Some(Tables {
-            slots,
-            blocks: block_records,
-            free,
-            units,
-            lives,
-            slabs,
-            nodes,
-            sums,
-            longest,
-            caches,
-            slack,
-            end,
-        })
+        let mut tables = Tables { end: header.next_multiple_of(TABLE_ALIGN), ..Tables::default() };
+        let slack = if shape.slack { shape.block_size() / MIN_CELL } else { 0 };
+        // Where each begins, the bytes that each block has in it, and what it has besides.
+        let order = [
+            (&mut tables.slots, 0, FIRST_SLOTS * SLOT_SIZE),
+            (&mut tables.blocks, BLOCK_RECORD_SIZE, 0),
+            (&mut tables.free, 0, crate::bitmap::words_for(blocks) * 8),
+            (&mut tables.units, shape.unit_records_per_block() * 4, 0),
+            (&mut tables.lives, shape.live_words_per_block() * 8, 0),
+            (&mut tables.slabs, shape.unit_records_per_block() * SLAB_RECORD_SIZE, 0),
+            (&mut tables.nodes, shape.node_words_per_block() * 8, 0),
+            (&mut tables.sums, shape.sum_words_per_block() * 8, 0),
+            (&mut tables.longest, shape.longest_per_block() * 8, 0),
+            // The first entries of the cache table are the empty cache that all clients without one share.
+            (&mut tables.caches, shape.cache_entries as usize * 4, CACHE_PIECE * 4),
+            (&mut tables.slack, slack, 0),
+        ];
+        for (start, per_block, more) in order {
+            *start = tables.end;
+            let size = blocks.checked_mul(per_block)?.checked_add(more)?;
+            tables.end = size.checked_add(tables.end)?.checked_next_multiple_of(TABLE_ALIGN)?;
+        }
+        Some(tables)
     }
 }
 

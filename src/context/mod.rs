@@ -139,23 +139,23 @@ impl Context {
             }
         };
         let header: *mut Context = memory.wrapping_add(layout.origin - memory.addr()).cast();
-        // SAFETY: the layout put the header inside the memory, 64-aligned; the caller gives us that memory.
+        // SAFETY: the layout put the header inside the memory, 64-aligned; the caller gives us that memory. Zeros are a
+        // valid context, of which nobody else knows.
         unsafe {
             header.cast::<u8>().write_bytes(0, layout.tables.blocks);
-            header.write(Context::new(Map::new(memory, size, &layout), accepted, mapped));
-            let context = &*header;
-            context.prepare();
+            (*header).map = Map::new(memory, size, &layout);
+            (*header).begin(accepted, mapped);
         }
         Ok(header)
     }
 
-    fn new(map: Map, accepted: u32, mapped: bool) -> Context {
-        let shape = map.shape;
+    /// Makes a context of zeros and a map: sets whatever else is not 0.
+    fn begin(&mut self, accepted: u32, mapped: bool) {
+        let shape = &self.map.shape;
         let packed = accepted & flags::PACKED != 0;
-        let sizes = Sizes::new(shape.alignment, shape.block_shift, packed);
-        let blocks = map.blocks;
+        self.sizes = Sizes::new(shape.alignment, shape.block_shift, packed);
+        let classes = self.sizes.count();
         let caches = accepted & (flags::NO_CACHE | flags::QUARANTINE) == 0 && shape.cache_entries > 0;
-        let watched = map.tools.watch();
         let cached = if !caches {
             0
         } else if packed {
@@ -163,40 +163,23 @@ impl Context {
             MOST_CACHED_PACKED.min(16)
         } else {
             // Slabs, and runs up to half a block.
-            (sizes.count() + shape.order_max() as usize).min(sizes.count() + 6).min(MOST_CACHED_PLAIN)
+            (classes + shape.order_max() as usize).min(classes + 6).min(MOST_CACHED_PLAIN)
         };
-        Context {
-            magic: AtomicU64::new(0),
-            checksum: Cell::new(0),
-            map,
-            sizes,
-            flags: accepted,
-            cached_classes: cached as u32,
-            simple: cached > 0
-                && !watched
-                && accepted & (flags::GUARD | flags::QUARANTINE) == 0
-                && !(packed && accepted & (flags::ZERO | flags::WIPE) != 0),
-            mapped,
-            lock: Lock::new(),
-            watermark: AtomicUsize::new(0),
-            top: AtomicUsize::new(blocks),
-            free_blocks: AtomicUsize::new(blocks),
-            set_aside: AtomicUsize::new(0),
-            held_blocks: AtomicUsize::new(0),
-            peak_blocks: AtomicUsize::new(0),
-            unreleased: AtomicUsize::new(0),
-            progress: AtomicUsize::new(0),
-            client_count: AtomicUsize::new(0),
-            slots_used: AtomicU32::new(0),
-            free_slot: Cell::new(crate::memory::NONE),
-            next_life: Cell::new(1),
-            life_limit: Cell::new(slots::LIVES),
-            callbacks: AtomicPtr::new(core::ptr::null_mut()),
-            callbacks_mirror: AtomicUsize::new(!0),
-            error_handler: Cell::new(None),
-            error_user: Cell::new(core::ptr::null_mut()),
-            handler_checksum: Cell::new(0),
-        }
+        self.cached_classes = cached as u32;
+        self.simple = cached > 0
+            && !self.map.tools.watch()
+            && accepted & (flags::GUARD | flags::QUARANTINE) == 0
+            && !(packed && accepted & (flags::ZERO | flags::WIPE) != 0);
+        self.flags = accepted;
+        self.mapped = mapped;
+        self.lock = Lock::new();
+        self.top = AtomicUsize::new(self.map.blocks);
+        self.free_blocks = AtomicUsize::new(self.map.blocks);
+        self.free_slot = Cell::new(crate::memory::NONE);
+        self.next_life = Cell::new(1);
+        self.life_limit = Cell::new(slots::LIVES);
+        self.callbacks_mirror = AtomicUsize::new(!0);
+        self.prepare();
     }
 
     /// The few tables that have to mean something from the beginning.
