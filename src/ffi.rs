@@ -197,12 +197,14 @@ const INVALID: c_int = vmma_status::VMMA_E_INVALID as c_int;
 const BUSY: c_int = vmma_status::VMMA_E_BUSY as c_int;
 
 /// The context behind a handle, if the handle is alive.
+#[inline(never)]
 fn ctx<'a>(context: *const vmma_context_t) -> Option<&'a Context> {
     // SAFETY: the caller of the public function gives NULL, or a handle whose memory is still there.
     unsafe { Context::from_handle(context.cast()) }
 }
 
 /// The client behind a handle, if the handle is alive.
+#[inline(never)]
 fn live<'a>(client: *const vmma_client_t) -> Option<&'a Client> {
     // SAFETY: the caller of the public function gives NULL, or a handle whose memory is still there.
     unsafe { Client::from_handle(client.cast()) }

@@ -478,24 +478,27 @@ impl Client {
 
     // ---- small things ----
 
-    pub fn held_size(&self) -> usize {
+    /// What a field holds while no other thread is in a call on the client.
+    #[inline(never)]
+    fn read<T: Copy>(&self, field: &Cell<T>) -> T {
         let _lock = self.lock_shared(self.context());
-        (self.held.get() as usize) << self.context().map.shape.block_shift
+        field.get()
+    }
+
+    pub fn held_size(&self) -> usize {
+        (self.read(&self.held) as usize) << self.context().map.shape.block_shift
     }
 
     pub fn peak_held_size(&self) -> usize {
-        let _lock = self.lock_shared(self.context());
-        (self.peak.get() as usize) << self.context().map.shape.block_shift
+        (self.read(&self.peak) as usize) << self.context().map.shape.block_shift
     }
 
     pub fn limit(&self) -> usize {
-        let _lock = self.lock_shared(self.context());
-        self.limit.get()
+        self.read(&self.limit)
     }
 
     pub fn guarantee(&self) -> usize {
-        let _lock = self.lock_shared(self.context());
-        self.guarantee.get()
+        self.read(&self.guarantee)
     }
 
     pub fn slot(&self) -> u32 {
@@ -511,8 +514,7 @@ impl Client {
     }
 
     pub fn user_data(&self) -> *mut c_void {
-        let _lock = self.lock_shared(self.context());
-        self.user_data.get()
+        self.read(&self.user_data)
     }
 
     pub fn set_user_data(&self, data: *mut c_void) {

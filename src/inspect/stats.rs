@@ -67,13 +67,10 @@ impl Client {
     pub fn stats(&self) -> Stats {
         let context = self.context();
         let shape = &context.map.shape;
-        let held = {
-            let _lock = self.lock_shared(context);
-            self.held.get() as usize
-        };
+        let held_size = self.held_size();
         let mut stats = Stats {
-            held_size: held << shape.block_shift,
-            overhead_size: SLOT_SIZE + held * records_per_block(context),
+            held_size,
+            overhead_size: SLOT_SIZE + (held_size >> shape.block_shift) * records_per_block(context),
             ..Stats::default()
         };
         let _ = self.walk(context, |_, size| {
