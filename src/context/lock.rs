@@ -30,10 +30,16 @@ impl Lock {
         if !when {
             return Guard(None);
         }
+        self.take();
+        Guard(Some(self))
+    }
+
+    /// Out of line: next to what the two atomic operations cost, a call is little, and locks are taken in many places.
+    #[inline(never)]
+    fn take(&self) {
         if self.0.compare_exchange(0, 1, Acquire, Relaxed).is_err() {
             self.contended();
         }
-        Guard(Some(self))
     }
 
     /// Is nobody in it? True for a lock that is never taken.
