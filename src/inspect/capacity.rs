@@ -23,7 +23,7 @@ impl Client {
 
     fn max_usable(&self, context: &Context) -> usize {
         let shape = &context.map.shape;
-        let empty = |block: usize| self.owns_block(context, block) && !self.is_block_live(context, block);
+        let empty = |block: usize| self.is_block_empty(context, block);
         let watermark = context.watermark.load(Acquire);
         let own_empty = (0..watermark).filter(|&block| empty(block)).count();
         let mut claim = self.claim(context);

@@ -73,11 +73,10 @@ impl Client {
             overhead_size: SLOT_SIZE + (held_size >> shape.block_shift) * records_per_block(context),
             ..Stats::default()
         };
-        let _ = self.walk(context, |_, size| {
+        for (_, size) in self.allocations(context, false) {
             stats.live_count += 1;
             stats.live_size += size;
-            0
-        });
+        }
         let _lock = self.lock_shared(context);
         stats.failed_count = self.failed_count.get();
         stats.largest_failed = self.largest_failed.get();
@@ -87,7 +86,7 @@ impl Client {
             if !self.owns_block(context, block) {
                 continue;
             }
-            stats.cached_blocks += !self.is_block_live(context, block) as usize;
+            stats.cached_blocks += self.is_block_empty(context, block) as usize;
             if context.map.record(block).owner.load(Relaxed) & 0xff == kind::BUDDY {
                 self.add_free(context, block, &mut stats.free_size, &mut largest);
             }
@@ -116,8 +115,12 @@ impl Client {
         bytes
     }
 
-    /// Does anything live lie in this block of the client?
-    pub fn is_block_live(&self, context: &Context, block: usize) -> bool {
+    /// Is this a block of the client in which nothing live lies?
+    #[inline(never)]
+    pub fn is_block_empty(&self, context: &Context, block: usize) -> bool {
+        if !self.owns_block(context, block) {
+            return false;
+        }
         let record = context.map.record(block);
         let run = match record.owner.load(Relaxed) & 0xff {
             kind::HEAD => Some(block),
@@ -131,13 +134,13 @@ impl Client {
         if run.is_some_and(|head| head != NONE as usize)
             && find::holder(context, self.owner.get(), at << shift).is_some_and(|found| found.live)
         {
-            return true;
+            return false;
         }
         // In a buddy block every live bit is a live allocation; what is in the words of a run's blocks is old.
         let shape = &context.map.shape;
         let words = shape.live_words_per_block();
-        record.owner.load(Relaxed) & 0xff == kind::BUDDY
-            && (block * words..(block + 1) * words).any(|word| context.map.live_bits(word << 6) != 0)
+        record.owner.load(Relaxed) & 0xff != kind::BUDDY
+            || (block * words..(block + 1) * words).all(|word| context.map.live_bits(word << 6) == 0)
     }
 
     /// Free memory in one buddy block: bytes, and the largest piece.
@@ -179,9 +182,7 @@ pub fn cached_blocks(context: &Context) -> usize {
     let mut count = 0;
     crate::client::limits::for_all(context, |client| {
         for block in 0..context.watermark.load(Acquire) {
-            if client.owns_block(context, block) && !client.is_block_live(context, block) {
-                count += 1;
-            }
+            count += client.is_block_empty(context, block) as usize;
         }
     });
     count
