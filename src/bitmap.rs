@@ -17,12 +17,17 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const MAX_LEVELS: usize = 7;
 
+/// Words for the bits of one level. No set has so many that this could overflow, as `div_ceil` has to be ready for.
+const fn words_of(bits: usize) -> usize {
+    (bits + 63) >> 6
+}
+
 /// Words that a set of `bits` bits needs, all levels together.
 pub const fn words_for(bits: usize) -> usize {
-    let mut level = bits.div_ceil(64);
+    let mut level = words_of(bits);
     let mut total = level;
     while level > 1 {
-        level = level.div_ceil(64);
+        level = words_of(level);
         total += level;
     }
     total
@@ -100,9 +105,8 @@ impl<'a, W: Word> BitSet<'a, W> {
         bit < self.bits && self.word(bit / 64) >> (bit % 64) & 1 != 0
     }
 
-    #[inline]
     pub fn set(&self, mut bit: usize) {
-        let (mut start, mut level) = (0, self.bits.div_ceil(64));
+        let (mut start, mut level) = (0, words_of(self.bits));
         loop {
             let old = self.word(start + bit / 64);
             self.put(start + bit / 64, old | 1 << (bit % 64));
@@ -111,23 +115,22 @@ impl<'a, W: Word> BitSet<'a, W> {
             }
             bit /= 64;
             start += level;
-            level = level.div_ceil(64);
+            level = words_of(level);
         }
     }
 
     /// Sets several bits of one word: those in `mask`, of the bits from 64 * index on.
     pub fn set_word(&self, index: usize, mask: u64) {
         let old = self.word(index);
-        if mask != 0 && index < self.bits.div_ceil(64) {
+        if mask != 0 && index < words_of(self.bits) {
             // The first of them tells the levels above.
             self.set(index * 64 + mask.trailing_zeros() as usize);
             self.put(index, old | mask);
         }
     }
 
-    #[inline]
     pub fn clear(&self, mut bit: usize) {
-        let (mut start, mut level) = (0, self.bits.div_ceil(64));
+        let (mut start, mut level) = (0, words_of(self.bits));
         loop {
             let new = self.word(start + bit / 64) & !(1 << (bit % 64));
             self.put(start + bit / 64, new);
@@ -136,14 +139,14 @@ impl<'a, W: Word> BitSet<'a, W> {
             }
             bit /= 64;
             start += level;
-            level = level.div_ceil(64);
+            level = words_of(level);
         }
     }
 
     /// The first set bit at `from` or behind it.
     pub fn next(&self, from: usize) -> Option<usize> {
         let mut starts = [0usize; MAX_LEVELS];
-        let (mut start, mut level, mut bit, mut depth) = (0, self.bits.div_ceil(64), from, 0);
+        let (mut start, mut level, mut bit, mut depth) = (0, words_of(self.bits), from, 0);
         // Up, until a word has something at the place asked for or behind it ...
         let mut found = loop {
             crate::steps::count();
@@ -163,7 +166,7 @@ impl<'a, W: Word> BitSet<'a, W> {
             }
             depth += 1;
             start += level;
-            level = level.div_ceil(64);
+            level = words_of(level);
         };
         // ... and down again to the first bit below it.
         for &start in starts.get(..depth)?.iter().rev() {
@@ -198,7 +201,7 @@ impl<'a, W: Word> BitSet<'a, W> {
     /// The last set bit at `from` or before it.
     pub fn prev(&self, from: usize) -> Option<usize> {
         let mut starts = [0usize; MAX_LEVELS];
-        let (mut start, mut level, mut depth) = (0, self.bits.div_ceil(64), 0);
+        let (mut start, mut level, mut depth) = (0, words_of(self.bits), 0);
         let mut bit = from.min(self.bits.checked_sub(1)?);
         let mut found = loop {
             crate::steps::count();
@@ -212,7 +215,7 @@ impl<'a, W: Word> BitSet<'a, W> {
             }
             depth += 1;
             start += level;
-            level = level.div_ceil(64);
+            level = words_of(level);
         };
         for &start in starts.get(..depth)?.iter().rev() {
             found = self.below(start, found, |word| 63 - word.leading_zeros())?;
@@ -223,7 +226,7 @@ impl<'a, W: Word> BitSet<'a, W> {
     /// The first place where `count` set bits are neighbours, below `end`; bits from `end` to `end + beyond`
     /// count as set. One step a word: `steps` is told how many were read.
     pub fn find_run(&self, count: usize, end: usize, beyond: usize, mut steps: impl FnMut()) -> Option<usize> {
-        let words = end.div_ceil(64);
+        let words = words_of(end);
         let mut carry = 0; // set bits directly before this word
         let mut index = self.next(0).map_or(words, |bit| bit / 64);
         while index < words {
@@ -248,7 +251,7 @@ impl<'a, W: Word> BitSet<'a, W> {
 
     /// Is every summary bit right, and no bit set at or behind the end?
     pub fn consistent(&self) -> bool {
-        let (mut start, mut level, mut bits) = (0, self.bits.div_ceil(64), self.bits);
+        let (mut start, mut level, mut bits) = (0, words_of(self.bits), self.bits);
         loop {
             if !bits.is_multiple_of(64) && self.word(start + level - 1) >> (bits % 64) != 0 {
                 return false;
@@ -265,7 +268,7 @@ impl<'a, W: Word> BitSet<'a, W> {
             }
             bits = level;
             start = above;
-            level = level.div_ceil(64);
+            level = words_of(level);
         }
     }
 }
