@@ -289,7 +289,7 @@ pub unsafe extern "C" fn vmma_get_version_string() -> *const c_char {
 /// Cost: constant. Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vmma_status_string(status: c_int) -> *const c_char {
-    status::text(status).as_ptr()
+    status::text(status).as_ptr().cast()
 }
 
 // --------------------------------------------------------------------------------------------------------- contexts

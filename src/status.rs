@@ -28,20 +28,33 @@ impl Status {
     }
 }
 
-/// What a status means, in words.
-pub fn text(status: i32) -> &'static core::ffi::CStr {
-    match status {
-        0 => c"success",
-        -1 => c"invalid argument, or NULL or dead handle",
-        -2 => c"out of memory: the context is exhausted",
-        -3 => c"out of memory: the client's own limit",
-        -4 => c"address not owned by this client",
-        -5 => c"address not the start of an allocation",
-        -6 => c"memory is not allocated: double free",
-        -7 => c"red zone overwritten: an allocation was overrun",
-        -8 => c"freed memory overwritten: use after free",
-        -9 => c"records of the library are corrupt",
-        -10 => c"not allowed inside this callback",
-        _ => c"unknown status",
+/// The texts for 0, -1, -2 … In one piece: a table of pointers to them would take more memory than the texts.
+const TEXTS: &[u8] = b"success\0\
+    invalid argument, or NULL or dead handle\0\
+    out of memory: the context is exhausted\0\
+    out of memory: the client's own limit\0\
+    address not owned by this client\0\
+    address not the start of an allocation\0\
+    memory is not allocated: double free\0\
+    red zone overwritten: an allocation was overrun\0\
+    freed memory overwritten: use after free\0\
+    records of the library are corrupt\0\
+    not allowed inside this callback\0";
+
+/// What a status means, in words, up to the first zero byte.
+pub fn text(status: i32) -> &'static [u8] {
+    let mut rest = TEXTS;
+    let mut before = status.unsigned_abs();
+    while before > 0
+        && let Some((&byte, behind)) = rest.split_first()
+    {
+        before -= (byte == 0) as u32;
+        rest = behind;
     }
+    if status > 0 || rest.is_empty() { b"unknown status\0" } else { rest }
+}
+
+/// The words alone.
+pub fn words(status: i32) -> &'static [u8] {
+    text(status).split(|&byte| byte == 0).next().unwrap_or(&[])
 }

@@ -4,7 +4,7 @@
 use super::callbacks::Kind;
 use super::{Context, mix};
 use crate::flags;
-use crate::status::{Status, text};
+use crate::status::{Status, words};
 use crate::sys;
 use crate::text::{Line, Sink, say};
 use core::ffi::{c_int, c_void};
@@ -86,7 +86,7 @@ impl Context {
         if self.has(flags::ABORT) && self.checksum_matches() {
             let mut line = Line::<256>::new();
             line.put(b"libvmma: ");
-            line.put(text(misuse.status.code()).to_bytes());
+            line.put(words(misuse.status.code()));
             line.put(b": client \"");
             for &byte in misuse.name {
                 line.put(&[if byte < b' ' || byte == 0x7f { b'?' } else { byte }]);

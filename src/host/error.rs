@@ -89,7 +89,7 @@ impl From<layout::Error> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(status::text(*self as c_int).to_str().unwrap_or_default())
+        f.write_str(str::from_utf8(status::words(*self as c_int)).unwrap_or_default())
     }
 }
 

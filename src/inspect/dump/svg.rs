@@ -309,35 +309,35 @@ impl Painter<'_, '_> {
         }
     }
 
+    /// Draws `height` pixels of a strip from `down` on.
+    #[inline(never)]
+    fn shape(&mut self, strip: &Strip, look: &str, down: usize, height: usize) {
+        let width = strip.to.saturating_sub(strip.from);
+        if width == 0 || height == 0 {
+            return;
+        }
+        let (x, y) = self.map.place(strip.from);
+        self.out.say(look, &[colour(strip.owner)]);
+        self.out.say(" d=\"M~ ~h~v~h-~z\"/>\n", &[x, y + down, width, height, width]);
+    }
+
     #[inline(never)]
     fn flush(&mut self) {
         let Some(strip) = self.strip.take() else { return };
         let height = self.map.height;
-        let width = strip.to.saturating_sub(strip.from);
-        if width == 0 {
-            return;
-        }
-        let (x, y) = self.map.place(strip.from);
-        let mut shape = |look: &str, colour: usize, down: usize, height: usize| {
-            if height > 0 {
-                self.out.say(look, &[colour]);
-                self.out.say(" d=\"M~ ~h~v~h-~z\"/>\n", &[x, y + down, width, height, width]);
-            }
-        };
         let plain = match strip.owner {
             FREE => "<path fill=\"#eef0f2\"",
             RECORDS => "<path fill=\"url(#vmma-records)\"",
             OTHERS => "<path fill=\"#555\"",
-            slot => {
-                let colour = colour(slot);
+            _ => {
                 let free = height - strip.used - strip.cached;
-                shape("<path fill=\"#$\" opacity=\".22\"", colour, 0, free);
-                shape("<path fill=\"#$\" opacity=\".55\"", colour, free, strip.cached);
-                shape("<path fill=\"#$\"", colour, free + strip.cached, strip.used);
+                self.shape(&strip, "<path fill=\"#$\" opacity=\".22\"", 0, free);
+                self.shape(&strip, "<path fill=\"#$\" opacity=\".55\"", free, strip.cached);
+                self.shape(&strip, "<path fill=\"#$\"", free + strip.cached, strip.used);
                 return;
             }
         };
-        shape(plain, 0, 0, height);
+        self.shape(&strip, plain, 0, height);
     }
 }
 
