@@ -298,8 +298,7 @@ impl Client {
     /// Hands everything back to the context and ends the client.
     pub fn delete(&self) {
         let context = self.context();
-        self.wipe_held(context);
-        self.close_held(context);
+        self.leave_held(context);
         self.hand_back(context);
         if self.guarantee.get() != 0 {
             let _ = context.set_aside(&self.claim(context), 0);
@@ -316,15 +315,14 @@ impl Client {
     /// Kills the handle without handing anything back: the whole context ends.
     pub fn kill(&self) {
         self.close();
-        self.close_held(self.context());
+        self.leave_held(self.context());
         self.magic.store(0, Relaxed);
     }
 
     /// Frees everything and starts again.
     pub fn reset(&self) {
         let context = self.context();
-        self.wipe_held(context);
-        self.close_held(context);
+        self.leave_held(context);
         self.hand_back(context);
         {
             // Another thread that looks for a life reads ours under the same lock.
@@ -353,32 +351,16 @@ impl Client {
         self.held.set(0);
     }
 
-    fn wipe_held(&self, context: &Context) {
-        if !context.has(flags::WIPE) {
-            return;
-        }
-        let shift = context.map.shape.block_shift;
-        for list in (0..Self::list_count(context)).filter_map(|list| self.list(list)) {
-            let mut block = list.get();
-            while block != NONE {
-                for further in context.further(block as usize) {
-                    context.map.wipe(further << shift, 1 << shift);
-                }
-                block = context.map.record(block as usize).next.load(Relaxed);
-            }
-        }
-    }
-
-    /// Tells a memory tool that all allocations end.
+    /// All allocations end: wipes them if the context does that, and tells a memory tool.
     #[inline]
-    fn close_held(&self, context: &Context) {
-        if context.map.tools.watch() {
-            self.close_watched(context);
+    fn leave_held(&self, context: &Context) {
+        if context.has(flags::WIPE) || context.map.tools.watch() {
+            self.leave_blocks(context);
         }
     }
 
     #[cold]
-    fn close_watched(&self, context: &Context) {
+    fn leave_blocks(&self, context: &Context) {
         let map = &context.map;
         let shape = &map.shape;
         for list in (0..Self::list_count(context)).filter_map(|list| self.list(list)) {
@@ -396,6 +378,9 @@ impl Client {
                     }
                 }
                 for further in context.further(block as usize) {
+                    if context.has(flags::WIPE) {
+                        map.wipe(further << shape.block_shift, shape.block_size());
+                    }
                     map.close(further << shape.block_shift, shape.block_size());
                 }
                 block = record.next.load(Relaxed);

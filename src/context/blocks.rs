@@ -49,12 +49,8 @@ impl Context {
         BitSet::new(self.map.free_words(), self.map.blocks)
     }
 
-    /// How many blocks a client with this claim could take, if they were in the right places.
-    pub fn allowance(&self, claim: &Claim) -> Result<usize, Status> {
-        if claim.held >= claim.limit { Err(Status::Limit) } else { Ok(self.allowance_after(claim, 0)) }
-    }
-
-    /// The same if `more` further blocks were free, for a claim that no longer holds them.
+    /// How many blocks a client with this claim could take, if they were in the right places and `more` further ones
+    /// were free. It no longer holds those.
     pub fn allowance_after(&self, claim: &Claim, more: usize) -> usize {
         let before = claim.unheld_guarantee(claim.held + more);
         let others = self.set_aside.load(Relaxed).saturating_sub(before);
@@ -65,9 +61,7 @@ impl Context {
     /// Takes one block and makes its records those of an empty buddy block. The context's lock is not held.
     pub fn take_block(&self, claim: &Claim) -> Result<usize, Status> {
         let _lock = self.lock();
-        if self.allowance(claim)? == 0 {
-            return Err(Status::NoMemory);
-        }
+        self.allows(1, claim)?;
         let watermark = self.watermark.load(Relaxed);
         let free = self.free_set();
         let lowest = if self.map.shape.packed { self.best_stretch(1) } else { free.next(0) };
@@ -110,15 +104,19 @@ impl Context {
         best
     }
 
-    /// Takes `count` neighbouring blocks, the first place by address.
-    pub fn take_run(&self, count: usize, claim: &Claim) -> Result<usize, Status> {
-        let _lock = self.lock();
+    /// May `count` further blocks be taken, wherever they are?
+    #[inline(never)]
+    fn allows(&self, count: usize, claim: &Claim) -> Result<(), Status> {
         if claim.held.checked_add(count).is_none_or(|held| held > claim.limit) {
             return Err(Status::Limit);
         }
-        if self.allowance(claim)? < count {
-            return Err(Status::NoMemory);
-        }
+        if self.allowance_after(claim, 0) < count { Err(Status::NoMemory) } else { Ok(()) }
+    }
+
+    /// Takes `count` neighbouring blocks, the first place by address.
+    pub fn take_run(&self, count: usize, claim: &Claim) -> Result<usize, Status> {
+        let _lock = self.lock();
+        self.allows(count, claim)?;
         let watermark = self.watermark.load(Relaxed);
         let beyond = self.top.load(Relaxed) - watermark;
         let best = if self.map.shape.packed && count <= STRETCHES { self.best_stretch(count) } else { None };
@@ -131,10 +129,8 @@ impl Context {
     /// Takes exactly the blocks `first..first + count`, to make the run before them longer.
     pub fn take_behind(&self, first: usize, count: usize, claim: &Claim) -> Result<(), Status> {
         let _lock = self.lock();
-        if claim.held.checked_add(count).is_none_or(|held| held > claim.limit) {
-            return Err(Status::Limit);
-        }
-        if first.saturating_add(count) > self.top.load(Relaxed) || self.allowance(claim)? < count {
+        self.allows(count, claim)?;
+        if first.saturating_add(count) > self.top.load(Relaxed) {
             return Err(Status::NoMemory);
         }
         let watermark = self.watermark.load(Relaxed);
