@@ -2,7 +2,7 @@
 //! May know: context, client (slots).
 
 use crate::client::Client;
-use crate::client::limits::for_all;
+use crate::client::limits::all;
 use crate::context::Context;
 use crate::flags;
 use crate::memory::{NONE, kind};
@@ -64,13 +64,13 @@ fn slots(context: &Context) -> bool {
     // taken inside the context's. So nothing is summed up there.
     let shared = context.has(flags::SHARED_CLIENTS);
     let (mut clients, mut aside) = (0, 0usize);
-    for_all(context, |client| {
+    for client in all(context) {
         clients += 1;
         if !shared {
             let claim = client.claim(context);
             aside = aside.saturating_add(claim.guarantee.saturating_sub(claim.held));
         }
-    });
+    }
     let mut free = 0;
     let mut slot = context.free_slot.get();
     while slot != NONE {
@@ -92,10 +92,8 @@ fn lives(context: &Context) -> bool {
     if next > limit || limit > crate::context::slots::LIVES {
         return false;
     }
-    let mut fresh = true;
-    for_all(context, |client| {
+    all(context).all(|client| {
         let life = client.owner.get() >> 8;
-        fresh &= life != 0 && !(next..limit).contains(&life);
-    });
-    fresh
+        life != 0 && !(next..limit).contains(&life)
+    })
 }

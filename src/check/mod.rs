@@ -16,7 +16,7 @@ mod packed;
 
 use crate::client::Client;
 use crate::client::find::Found;
-use crate::client::limits::for_all;
+use crate::client::limits::all;
 use crate::context::Context;
 use crate::context::report::Misuse;
 use crate::flags;
@@ -108,17 +108,13 @@ pub fn context_and_tell(context_: &Context) -> Option<Status> {
         context_.report(&misuse);
         return Some(Status::Corrupt);
     }
-    let mut status = None;
-    for_all(context_, |each| {
-        if status.is_none() && !each.locked_checksum_matches() {
+    all(context_).find_map(|each| {
+        if !each.locked_checksum_matches() {
             tell(context_, each, &CORRUPT);
-            status = Some(Status::Corrupt);
+            return Some(Status::Corrupt);
         }
-        if status.is_none() {
-            status = client_and_tell(each);
-        }
-    });
-    status
+        client_and_tell(each)
+    })
 }
 
 fn tell(context: &Context, client: &Client, fault: &Fault) {

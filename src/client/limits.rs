@@ -70,11 +70,11 @@ impl Client {
     pub(super) fn while_closed<T>(&self, context: &Context, kind: Kind, call: impl FnOnce() -> T) -> T {
         let alone = !context.has(crate::flags::THREADS);
         if alone {
-            for_all(context, Client::close);
+            close_all(context);
         }
         let result = self.closed(context, kind, call);
         if alone {
-            for_all(context, |client| client.open_if_unconcerned(context));
+            open_all(context);
         }
         result
     }
@@ -84,20 +84,27 @@ impl Client {
 pub(crate) fn closed_all<T>(context: &Context, call: impl FnOnce() -> T) -> T {
     let alone = !context.has(crate::flags::SHARED_CLIENTS);
     if alone {
-        for_all(context, Client::close);
+        close_all(context);
     }
     let result = context.in_callback(Kind::Ask, 0, call);
     if alone {
-        for_all(context, |client| client.open_if_unconcerned(context));
+        open_all(context);
     }
     result
 }
 
-/// Does something with every client, in the order of their slots.
-pub fn for_all(context: &Context, mut visit: impl FnMut(&Client)) {
-    for slot in 0..context.slots_used.load(core::sync::atomic::Ordering::Relaxed) {
-        if let Some(client) = Client::in_slot(context, slot) {
-            visit(client);
-        }
-    }
+#[inline(never)]
+fn close_all(context: &Context) {
+    all(context).for_each(Client::close);
+}
+
+#[inline(never)]
+fn open_all(context: &Context) {
+    all(context).for_each(|client| client.open_if_unconcerned(context));
+}
+
+/// Every client, in the order of their slots.
+pub fn all(context: &Context) -> impl Iterator<Item = &Client> {
+    let slots = 0..context.slots_used.load(core::sync::atomic::Ordering::Relaxed);
+    slots.filter_map(|slot| Client::in_slot(context, slot))
 }

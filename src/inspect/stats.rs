@@ -180,10 +180,10 @@ impl Client {
 /// Held blocks of all clients in which nothing is live.
 pub fn cached_blocks(context: &Context) -> usize {
     let mut count = 0;
-    crate::client::limits::for_all(context, |client| {
+    for client in crate::client::limits::all(context) {
         for block in 0..context.watermark.load(Acquire) {
             count += client.is_block_empty(context, block) as usize;
         }
-    });
+    }
     count
 }

@@ -3,7 +3,7 @@
 
 use super::stats::{Stats, context_overhead};
 use crate::client::Client;
-use crate::client::limits::{closed_all, for_all};
+use crate::client::limits::{all, closed_all};
 use crate::context::report::Misuse;
 use crate::context::{Context, HEADER_SIZE, extras};
 use crate::status::Status;
@@ -11,13 +11,13 @@ use crate::{flags, layout};
 
 /// Ends a context and all its clients.
 pub fn delete(context: &Context) {
-    for_all(context, |client| {
+    for client in all(context) {
         if context.has(flags::WIPE) {
             client.delete();
         } else {
             client.kill();
         }
-    });
+    }
     // SAFETY: the caller of vmma_delete_context promises that nobody uses the context any more.
     unsafe { context.destroy() }
 }
@@ -39,28 +39,20 @@ pub fn good_size(context: &Context, size: usize) -> usize {
 
 /// Gives back what clients only keep.
 pub fn trim(context: &Context) {
-    for_all(context, Client::trim);
+    all(context).for_each(Client::trim);
     context.release_now();
 }
 
 pub fn stats(context: &Context) -> Stats {
     let mut total = Stats::default();
-    for_all(context, |client| total.add(&client.stats()));
+    all(context).for_each(|client| total.add(&client.stats()));
     total.overhead_size = context_overhead(context);
     total
 }
 
 /// Calls `visit` for every client until it says something else than 0.
-pub fn walk_clients(context: &Context, mut visit: impl FnMut(&Client) -> i32) -> i32 {
-    closed_all(context, || {
-        let mut result = 0;
-        for_all(context, |client| {
-            if result == 0 {
-                result = visit(client);
-            }
-        });
-        result
-    })
+pub fn walk_clients(context: &Context, visit: impl FnMut(&Client) -> i32) -> i32 {
+    closed_all(context, || all(context).map(visit).find(|&result| result != 0).unwrap_or(0))
 }
 
 /// Tells of a bad parameter in a call on the context itself.

@@ -87,7 +87,6 @@ impl<P: Iterator<Item = Piece>> Cells<P> {
     }
 
     /// The next cell. The last may be smaller than the others.
-    #[inline(never)]
     pub fn next_cell(&mut self) -> Option<Cell<'_>> {
         let (mut bytes, mut used) = (0, 0);
         self.count = 0;

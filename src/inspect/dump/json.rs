@@ -2,8 +2,9 @@
 //! May know: pieces, stats, context.
 
 use super::pieces::{Detail, Piece, Pieces, State};
-use super::{Figures, Out, flag_names, next_client};
+use super::{Figures, Out, flag_names};
 use crate::client::Client;
+use crate::client::limits::all;
 use crate::context::Context;
 use crate::inspect::stats::context_overhead;
 use crate::memory::NONE;
@@ -36,15 +37,13 @@ pub fn write(context: &Context, out: &mut Out<'_>) {
         ],
     );
     let mut between = "\n";
-    let mut slot = 0;
-    while let Some(client) = next_client(context, slot) {
+    for client in all(context) {
         if out.stopped() {
             return;
         }
         out.put(between.as_bytes());
         one_client(client, out);
         between = ",\n";
-        slot = client.slot() + 1;
     }
     out.put(b"],\n\"blocks\": [");
     let mut entries = Entries { shift: context.map.shape.block_shift, open: None, between: "\n" };
@@ -58,7 +57,6 @@ pub fn write(context: &Context, out: &mut Out<'_>) {
     out.put(b"]}\n");
 }
 
-#[inline(never)]
 fn one_client(client: &Client, out: &mut Out<'_>) {
     let stats = client.stats();
     out.say("{\"id\": ~, \"name\": \"", &[client.slot() as usize]);

@@ -125,12 +125,6 @@ impl Sink for Out<'_> {
     }
 }
 
-/// The first client in slot `from` or behind it.
-#[inline(never)]
-fn next_client(context: &Context, from: u32) -> Option<&Client> {
-    (from..context.slots_used.load(Relaxed)).find_map(|slot| Client::in_slot(context, slot))
-}
-
 /// The names of flags, in the order of their values, each with `before` in front of it but the first.
 #[inline(never)]
 fn flag_names(flags: u32, out: &mut Out<'_>, before: &str) {

@@ -67,7 +67,6 @@ impl Pieces<'_> {
 impl Iterator for Pieces<'_> {
     type Item = Piece;
 
-    #[inline(never)]
     fn next(&mut self) -> Option<Piece> {
         let Pieces { context, detail, watermark, top, start } = *self;
         let map = &context.map;

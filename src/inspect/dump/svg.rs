@@ -15,8 +15,9 @@
 
 use super::cells::{Cell, FREE, OTHERS, RECORDS, Share, cell_shift, cells, cells_in};
 use super::pieces::{Detail, Piece, Pieces, State};
-use super::{Figures, Out, flag_names, next_client, percent};
+use super::{Figures, Out, flag_names, percent};
 use crate::client::Client;
+use crate::client::limits::all;
 use crate::context::Context;
 use crate::text::Sink;
 
@@ -224,14 +225,12 @@ fn one_client(client: &Client, x: usize, y: usize, out: &mut Out<'_>) {
 #[inline(never)]
 fn next_largest(context: &Context, last: (usize, u32)) -> (usize, u32) {
     let mut best = (0, 0);
-    let mut slot = 0;
-    while let Some(client) = next_client(context, slot) {
+    for client in all(context) {
         // Of those that hold the same the lowest slot comes first.
         let key = (client.held_size(), !client.slot());
         if key < last && key > best {
             best = key;
         }
-        slot = client.slot() + 1;
     }
     best
 }

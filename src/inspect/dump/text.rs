@@ -2,7 +2,8 @@
 //! May know: cells, pieces, stats, context.
 
 use super::cells::{Cell, FREE, OTHERS, RECORDS, cell_shift, cells};
-use super::{Figures, Out, flag_names, next_client, percent};
+use super::{Figures, Out, flag_names, percent};
+use crate::client::limits::all;
 use crate::context::Context;
 use crate::inspect::stats::Stats;
 use crate::text::Sink;
@@ -62,8 +63,7 @@ fn client_table(context: &Context, out: &mut Out<'_>) {
     let mut total = Stats::default();
     let mut peak = 0;
     let mut rank = 0;
-    let mut slot = 0;
-    while let Some(client) = next_client(context, slot) {
+    for client in all(context) {
         if out.stopped() {
             return;
         }
@@ -75,7 +75,6 @@ fn client_table(context: &Context, out: &mut Out<'_>) {
         out.name(client);
         out.put(b"\n");
         rank += 1;
-        slot = client.slot() + 1;
     }
     if rank > 1 {
         out.put(b"  ");
@@ -157,15 +156,7 @@ fn letter(rank: usize) -> u8 {
 
 /// How many clients come before the one in `slot`. Only the first few matter.
 fn rank_of(context: &Context, slot: u32) -> usize {
-    let (mut rank, mut at) = (0, 0);
-    while let Some(client) = next_client(context, at) {
-        if client.slot() >= slot || rank >= LETTERS {
-            break;
-        }
-        rank += 1;
-        at = client.slot() + 1;
-    }
-    rank
+    all(context).take(LETTERS).take_while(|client| client.slot() < slot).count()
 }
 
 #[cfg(test)]
