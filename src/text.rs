@@ -60,7 +60,6 @@ fn hex(sink: &mut dyn Sink, value: u64) {
 }
 
 /// The last `digits` hexadecimal digits of `value`.
-#[inline(never)]
 pub fn nibbles(sink: &mut dyn Sink, value: u64, digits: u32) {
     for digit in (0..digits).rev() {
         let nibble = (value >> (digit * 4)) as u8 & 15;
@@ -69,7 +68,6 @@ pub fn nibbles(sink: &mut dyn Sink, value: u64, digits: u32) {
 }
 
 /// `value` bytes in at most four digits, cut off: "12.5M", or "12.5 MiB" if `long`.
-#[inline(never)]
 fn size(sink: &mut dyn Sink, mut value: u64, long: bool) {
     let mut letters = b" KMGTPE".iter();
     let mut letter = letters.next();
@@ -138,7 +136,6 @@ fn fill(sink: &mut dyn Sink, with: &[u8], count: usize) {
 }
 
 /// One character as UTF-8.
-#[inline(never)]
 pub fn character(sink: &mut dyn Sink, character: char) {
     let code = character as u32;
     let (lead, tails) = match code {

@@ -23,7 +23,6 @@ impl Iterator for Allocations<'_> {
     /// An allocation, and its size as the program sees it.
     type Item = (Found, usize);
 
-    #[inline(never)]
     fn next(&mut self) -> Option<(Found, usize)> {
         let Allocations { client, context, .. } = *self;
         let shape = &context.map.shape;

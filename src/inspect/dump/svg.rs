@@ -202,7 +202,6 @@ fn legend(context: &Context, map: &Map, out: &mut Out<'_>) {
     }
 }
 
-#[inline(never)]
 fn one_client(client: &Client, x: usize, y: usize, out: &mut Out<'_>) {
     let stats = client.stats();
     out.say(
@@ -222,7 +221,6 @@ fn one_client(client: &Client, x: usize, y: usize, out: &mut Out<'_>) {
 
 /// Of the clients that come behind `last` if ordered by what they hold, the first: what it holds, and its slot's
 /// complement. (0, 0) if there is none.
-#[inline(never)]
 fn next_largest(context: &Context, last: (usize, u32)) -> (usize, u32) {
     let mut best = (0, 0);
     for client in all(context) {
