@@ -398,15 +398,9 @@ impl Map {
                 core::slice::from_raw_parts(self.lives.add(block * words), words),
             )
         };
-        for (word, slab) in of_units.iter().zip(slabs) {
-            crate::steps::count();
-            word.store(0, Relaxed);
-            slab.blank();
-        }
-        for word in lives {
-            crate::steps::count();
-            word.store(0, Relaxed);
-        }
+        by_fours(of_units, |word| word.store(0, Relaxed));
+        by_fours(slabs, SlabRecord::blank);
+        by_fours(lives, |word| word.store(0, Relaxed));
     }
 
     /// Where slot number `slot` lies. The first few follow the header; the others fill whole blocks, from the
@@ -504,4 +498,19 @@ impl Map {
         // SAFETY: the byte lies in the blocks, in a red zone or in quarantined memory.
         unsafe { self.base.add(offset).write_volatile(value) }
     }
+}
+
+/// Does the same to each item. A client that only comes and goes spends a quarter of its life here, so it goes in strides.
+#[inline(always)]
+fn by_fours<T>(items: &[T], visit: impl Fn(&T)) {
+    let (strides, rest) = items.as_chunks();
+    for [a, b, c, d] in strides {
+        visit(a);
+        visit(b);
+        visit(c);
+        visit(d);
+    }
+    rest.iter().for_each(visit);
+    // A step for each, where they are counted.
+    items.iter().for_each(|_| crate::steps::count());
 }
