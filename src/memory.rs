@@ -398,6 +398,7 @@ impl Map {
                 core::slice::from_raw_parts(self.lives.add(block * words), words),
             )
         };
+        (0..units + words).for_each(|_| crate::steps::count());
         by_fours(of_units, |word| word.store(0, Relaxed));
         by_fours(slabs, SlabRecord::blank);
         by_fours(lives, |word| word.store(0, Relaxed));
@@ -511,6 +512,4 @@ fn by_fours<T>(items: &[T], visit: impl Fn(&T)) {
         visit(d);
     }
     rest.iter().for_each(visit);
-    // A step for each, where they are counted.
-    items.iter().for_each(|_| crate::steps::count());
 }
