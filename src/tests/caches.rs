@@ -9,28 +9,29 @@ use crate::ffi::*;
 use core::ffi::c_void;
 use core::ptr::null_mut;
 
-struct Scene {
-    context: *mut vmma_context_t,
-    client: *mut vmma_client_t,
+/// A context with one client.
+pub(super) struct Scene {
+    pub(super) context: *mut vmma_context_t,
+    pub(super) client: *mut vmma_client_t,
 }
 
 impl Scene {
-    fn new(size: usize, block_size: usize, flags: u32) -> Option<Scene> {
+    pub(super) fn new(size: usize, block_size: usize, flags: u32) -> Option<Scene> {
         let context = c!(vmma_create_context(null_mut(), size, 16, block_size, flags));
         (!context.is_null()).then(|| Scene { context, client: c!(vmma_create_client(context)) })
     }
 
-    fn inside(&self) -> (&Context, &Client) {
+    pub(super) fn inside(&self) -> (&Context, &Client) {
         // SAFETY: both live as long as the scene.
         let both = unsafe { (Context::from_handle(self.context.cast()), Client::from_handle(self.client.cast())) };
         both.0.zip(both.1).expect("alive")
     }
 
-    fn alloc(&self, size: usize) -> *mut c_void {
+    pub(super) fn alloc(&self, size: usize) -> *mut c_void {
         c!(vmma_alloc(self.client, size))
     }
 
-    fn free(&self, pointer: *mut c_void) {
+    pub(super) fn free(&self, pointer: *mut c_void) {
         assert_eq!(c!(vmma_free(self.client, pointer)), 0);
     }
 

@@ -20,6 +20,7 @@ mod layout;
 mod model;
 mod region;
 mod sizes;
+mod slabs;
 mod word;
 mod worst;
 
