@@ -18,6 +18,7 @@ mod corners;
 mod flat;
 mod layout;
 mod model;
+mod pages;
 mod region;
 mod sizes;
 mod slabs;
