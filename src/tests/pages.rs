@@ -5,6 +5,7 @@
 
 use super::caches::Scene;
 use crate::ffi::*;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// In large blocks the first list has blocks for several orders: its first block may be too small, and a later one not.
 #[test]
@@ -25,5 +26,66 @@ fn a_hole_behind_a_block_with_smaller_holes_serves_before_another_block_is_taken
         assert_eq!(scene.alloc(2048), start.wrapping_byte_add(100 << 10), "blocks of {block}, flags {flags:#x}");
         assert_eq!(c!(vmma_get_held_size(scene.client)), 2 * block);
         assert_eq!(scene.alloc(1024), start.wrapping_byte_add(block));
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore)]
+fn of_its_empty_blocks_a_client_keeps_one_and_without_caches_none() {
+    for (flags, kept) in [(0, 1), (VMMA_FLAG_WIPE, 1), (VMMA_FLAG_NO_CACHE, 0)] {
+        let block = 64 << 10;
+        let scene = Scene::new(4 << 20, block, flags).expect("memory");
+        let whole: Vec<_> = (0..5).map(|_| scene.alloc(block)).collect();
+        for (at, &piece) in whole.iter().enumerate() {
+            scene.free(piece);
+            assert_eq!(c!(vmma_get_held_size(scene.client)), (4 - at + kept) * block, "flags {flags:#x}");
+        }
+        // Whoever is without memory gets the last one as well.
+        assert_eq!(c!(vmma_trim_client(scene.client)), 0);
+        assert_eq!(c!(vmma_get_held_size(scene.client)), 0);
+    }
+}
+
+/// A client whose first block has cells of two classes only, and then two blocks with one piece each; with each of
+/// these lies the array of as many caches as are asked for.
+fn with_arrays(scene: &Scene, arrays: usize) -> [*mut core::ffi::c_void; 2] {
+    let block = c!(vmma_get_block_size(scene.context));
+    let cells: Vec<Vec<_>> =
+        [16, 32].iter().map(|&size| (0..block / 2 / size).map(|_| scene.alloc(size)).collect()).collect();
+    [0, 1].map(|number| {
+        let whole = scene.alloc(block);
+        if number < arrays {
+            // The cache of the class overflows: it gets its array, with the block that was filled last.
+            cells[number][..128].iter().for_each(|&cell| scene.free(cell));
+        }
+        let context = scene.inside().0;
+        let at = (whole.addr() - context.map.base().addr()) / block;
+        assert_eq!(context.map.record(at).cache_pieces.load(Relaxed) != 0, number < arrays, "block {at}");
+        whole
+    })
+}
+
+#[test]
+#[cfg_attr(miri, ignore)]
+fn an_empty_block_goes_though_arrays_of_caches_lie_with_it() {
+    let block = 64 << 10;
+    let scene = Scene::new(4 << 20, block, 0).expect("memory");
+    let pieces = with_arrays(&scene, 2);
+    pieces.iter().for_each(|&piece| scene.free(piece));
+    assert_eq!(c!(vmma_get_held_size(scene.client)), 2 * block, "the cells' block, and one that is kept");
+}
+
+#[test]
+#[cfg_attr(miri, ignore)]
+fn of_two_empty_blocks_the_one_without_arrays_of_caches_goes() {
+    for order in [[0, 1], [1, 0]] {
+        let block = 64 << 10;
+        let scene = Scene::new(4 << 20, block, 0).expect("memory");
+        let pieces = with_arrays(&scene, 1);
+        order.iter().for_each(|&at| scene.free(pieces[at]));
+        assert_eq!(c!(vmma_get_held_size(scene.client)), 2 * block);
+        let (context, client) = scene.inside();
+        let owned = pieces.map(|piece| client.owns_block(context, (piece.addr() - context.map.base().addr()) / block));
+        assert_eq!(owned, [true, false], "freed in the order {order:?}");
     }
 }
