@@ -20,6 +20,7 @@ mod layout;
 mod model;
 mod pages;
 mod region;
+mod runs;
 mod sizes;
 mod slabs;
 mod word;
