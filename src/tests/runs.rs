@@ -152,3 +152,36 @@ fn a_run_that_was_cut_to_one_block_is_a_run_still_and_grows_again() {
         }
     }
 }
+
+/// The newest frees lie with the records of one block, which has to stay a block of units as long as they do.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_run_does_not_grow_over_the_block_that_quarantine_lies_with() {
+    let scene = Scene::new(4 << 20, BLOCK, VMMA_FLAG_QUARANTINE).expect("memory");
+    let run = make(&scene, (1, 1));
+    let unit = scene.alloc(UNIT);
+    let others = [scene.alloc(BLOCK), scene.alloc(BLOCK)];
+    // The unit enters first, and leaves for the second of the others.
+    scene.free(unit);
+    others.iter().for_each(|&other| scene.free(other));
+    let (context, client) = scene.inside();
+    let last = (run.addr() - context.map.base().addr()) / BLOCK + 1;
+    assert_eq!((client.quarantine.home() as usize, client.quarantine.count()), (last, 2));
+    assert!(client.space(context, last).is_free(1, BLOCK / UNIT), "but for the run's own unit all of it is free");
+    let new = c!(vmma_realloc(scene.client, run, 2 * BLOCK));
+    assert_ne!(new, run);
+    assert_run(&scene, new, (2, 0), (1, 1), "moved");
+}
+
+/// Blocks of 2^11 units: the first list is that of single free units.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_run_that_grows_leaves_the_lists_of_other_blocks_alone() {
+    let block = UNIT << 11;
+    let scene = Scene::new(8 * block, block, VMMA_FLAG_NO_CACHE).expect("memory");
+    let units: Vec<_> = (1..1 << 11).map(|_| scene.alloc(UNIT)).collect();
+    let run = scene.alloc(2 * block);
+    assert_eq!(c!(vmma_realloc(scene.client, run, 3 * block)), run);
+    assert_eq!(c!(vmma_check_context(scene.context)), 0);
+    assert_eq!(scene.alloc(UNIT).addr(), units[0].addr() + block - UNIT, "the unit that was left");
+}
