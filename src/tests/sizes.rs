@@ -35,6 +35,10 @@ fn classes_ascend_and_fit_their_slabs() {
             assert!((2..=64).contains(&class.cells) && class.cells as usize * cell <= slab && slab <= 1 << shift);
             assert!(class.cells == 64 || (class.cells as usize + 1) * cell > slab, "no cell is wasted");
             assert_eq!(class.full, u64::MAX >> (64 - u32::from(class.cells)));
+            // What the fast path asks, of as many classes as it has.
+            if let (Some(full), Some(mask)) = (sizes.full.get(number), sizes.slab_mask.get(number)) {
+                assert_eq!((*full, usize::from(*mask)), (class.full, slab / 16 - 1));
+            }
             last = cell;
         }
     });
@@ -195,9 +199,12 @@ fn the_cache_class_of_a_size_is_that_of_its_place() {
         for size in asked.chain([block / 2, block / 2 + 1, block - 1, block, block + 1, 3 * block, usize::MAX]) {
             let class = sizes.cache_class(size);
             match sizes.place(size) {
-                Some(Place::Slab(slab)) if size <= 1024 => assert_eq!(class, slab, "{size}"),
-                Some(Place::Units { order, .. }) => {
+                Some(Place::Slab(slab)) if size <= 1024 => {
+                    assert_eq!((class, sizes.cached_bytes(class)), (slab, sizes.class(slab).cell as usize), "{size}");
+                }
+                Some(place @ Place::Units { order, .. }) => {
                     assert_eq!(class, sizes.count() + order as usize, "{size}");
+                    assert_eq!(sizes.cached_bytes(class), sizes.usable(place), "{size}");
                 }
                 Some(Place::Slab(_)) => assert!(class >= sizes.count(), "{size}"),
                 _ => assert_eq!(class, usize::MAX, "{size} in blocks of {block}"),
