@@ -4,6 +4,7 @@
 //! May know: everything.
 
 use super::caches::Scene;
+use crate::bitmap::BitSet;
 use crate::ffi::*;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -88,4 +89,23 @@ fn of_two_empty_blocks_the_one_without_arrays_of_caches_goes() {
         let owned = pieces.map(|piece| client.owns_block(context, (piece.addr() - context.map.base().addr()) / block));
         assert_eq!(owned, [true, false], "freed in the order {order:?}");
     }
+}
+
+/// Every count is right then, and so is the largest run: only the rule that buddies merge is broken.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn free_buddies_that_have_not_merged_are_damage() {
+    let block = 256 << 10;
+    let scene = Scene::new(1 << 20, block, VMMA_FLAG_NO_CACHE).expect("memory");
+    let _unit = scene.alloc(1024);
+    // Units 2 and 3 are one free run of the order 1.
+    let nodes = BitSet::new(scene.inside().0.map.node_words(0), 2 * block / 1024);
+    let (pair, halves) = (block / 1024 / 2 + 1, [block / 1024 + 2, block / 1024 + 3]);
+    assert!(nodes.get(pair) && !halves.iter().any(|&half| nodes.get(half)));
+    nodes.clear(pair);
+    halves.iter().for_each(|&half| nodes.set(half));
+    assert_eq!(c!(vmma_check_client(scene.client)), vmma_status::VMMA_E_CORRUPT as i32);
+    halves.iter().for_each(|&half| nodes.clear(half));
+    nodes.set(pair);
+    assert_eq!(c!(vmma_check_client(scene.client)), 0);
 }
