@@ -335,3 +335,19 @@ fn a_flipped_bit_is_found_in_packed_contexts() {
 fn a_flipped_bit_is_found_with_guards_and_quarantine() {
     attack_and_judge("GUARD | QUARANTINE", VMMA_FLAG_GUARD | VMMA_FLAG_QUARANTINE, 8 << 10, 16);
 }
+
+/// What never changes has a checksum, so that here nothing may be missed.
+#[test]
+#[cfg(target_pointer_width = "64")]
+#[cfg_attr(miri, ignore)]
+fn every_bit_of_what_never_changes_is_found() {
+    for (flags, alignment) in [(0, 16), (VMMA_FLAG_PACKED, 8), (VMMA_FLAG_GUARD | VMMA_FLAG_NO_CACHE, 16)] {
+        let target = target(flags, 8 << 10, alignment);
+        let fixed = "header, fixed part";
+        let shares = attack(&target, |part| if part.table == fixed { 1 } else { 8 * part.bytes });
+        let share = &shares[fixed];
+        assert!(share.bits > 5000);
+        assert_eq!(share.found, share.bits, "flags {flags:#x}, missed by offset: {:?}", share.missed);
+        assert_eq!(c!(vmma_delete_context(target.context)), 0);
+    }
+}
