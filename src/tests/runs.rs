@@ -5,7 +5,9 @@
 
 use super::caches::Scene;
 use crate::ffi::*;
+use crate::memory::NONE;
 use core::ffi::c_void;
+use core::sync::atomic::Ordering::Relaxed;
 
 const BLOCK: usize = 64 << 10;
 const UNIT: usize = 1 << 10;
@@ -184,4 +186,30 @@ fn a_run_that_grows_leaves_the_lists_of_other_blocks_alone() {
     assert_eq!(c!(vmma_realloc(scene.client, run, 3 * block)), run);
     assert_eq!(c!(vmma_check_context(scene.context)), 0);
     assert_eq!(scene.alloc(UNIT).addr(), units[0].addr() + block - UNIT, "the unit that was left");
+}
+
+/// What the last block of a run was for the client besides, it must not be any more once it is a whole block of it.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_run_that_grows_over_its_last_block_leaves_nothing_of_it_in_lists_and_caches() {
+    // An array of a cache lies there.
+    let scene = Scene::new(4 << 20, BLOCK, 0).expect("memory");
+    let cells: Vec<_> = (0..BLOCK / 16).map(|_| scene.alloc(16)).collect();
+    let run = make(&scene, (1, 1));
+    cells[..128].iter().for_each(|&cell| scene.free(cell));
+    let context = scene.inside().0;
+    let last = (run.addr() - context.map.base().addr()) / BLOCK + 1;
+    assert_ne!(context.map.record(last).cache_pieces.load(Relaxed), 0);
+    assert_eq!(c!(vmma_realloc(scene.client, run, 2 * BLOCK)), run);
+    assert_run(&scene, run, (2, 0), (1, 1), "over an array");
+    // It is not the first of its list.
+    let scene = Scene::new(4 << 20, BLOCK, VMMA_FLAG_NO_CACHE).expect("memory");
+    let halves = [scene.alloc(BLOCK / 2), scene.alloc(BLOCK / 2)];
+    let run = make(&scene, (1, 1));
+    scene.free(halves[0]);
+    let context = scene.inside().0;
+    let last = (run.addr() - context.map.base().addr()) / BLOCK + 1;
+    assert_ne!(context.map.record(last).prev.load(Relaxed), NONE);
+    assert_eq!(c!(vmma_realloc(scene.client, run, 2 * BLOCK)), run);
+    assert_run(&scene, run, (2, 0), (1, 1), "out of the middle of a list");
 }
