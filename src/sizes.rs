@@ -281,7 +281,7 @@ impl Sizes {
         }
         let block = 1usize << self.block_shift;
         let natural = size.max(alignment);
-        if natural > block || size > block {
+        if natural > block {
             return self.place(size);
         }
         // A cell whose size is a power of two lies at a multiple of it: slabs are aligned to their own size.

@@ -30,7 +30,6 @@ impl Client {
         }
         let record = map.record(head);
         record.run.store(blocks as u32, Relaxed);
-        record.tail.store(0, Relaxed);
         record.owner.store(self.owner.get() | kind::HEAD, Relaxed);
         map.unit(map.first_unit(head)).store(self.owner.get() | code::HEAD, Relaxed);
         map.live_word(head << (map.shape.block_shift - map.shape.granule_shift)).store(0, Relaxed);
@@ -46,9 +45,6 @@ impl Client {
         let map = &context.map;
         let record = map.record(block);
         map.clear_block_words(block);
-        record.next.store(NONE, Relaxed);
-        record.prev.store(NONE, Relaxed);
-        record.cache_pieces.store(0, Relaxed);
         self.begin_block(context, block);
         record.run.store(head as u32, Relaxed);
         record.owner.store(self.owner.get() | kind::BUDDY, Relaxed);
@@ -66,7 +62,6 @@ impl Client {
             map.unit(unit).store(self.owner.get() | code::TAIL, Relaxed);
         }
         map.record(block).tail.store(new as u32, Relaxed);
-        map.record(block).run.store(head as u32, Relaxed);
         map.record(head).tail.store(new as u32, Relaxed);
         true
     }
