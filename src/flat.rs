@@ -18,20 +18,19 @@
 //! words have another byte for each 1024; blocks of more than 8 words a bit set of the words in which anything begins.
 //!
 //! Invariants: two holes are never neighbours inside a block; `longest` and the set are exact.
-//! May know: bitmap, steps. Plain arithmetic over granule numbers; wrong numbers are refused, nothing can panic.
+//! May know: bitmap, spot, steps. Plain arithmetic over granule numbers; wrong numbers are refused, nothing can panic.
 
 use crate::bitmap::{BitSet, words_for};
+use crate::spot::{Spot, at_least};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Blocks with more words of edges have a set of those that are not empty.
 const PLAIN_WORDS: usize = 8;
 /// Words in a group.
-const GROUP: usize = 1024;
-/// Words that a search visits for a shorter hole.
-const VISITS: i32 = 16;
+pub const GROUP: usize = 1024;
 /// Lengths below this are their own code.
-const EXACT: usize = 128;
+pub const EXACT: usize = 128;
 
 /// Words of the set over `words` words of edges.
 pub const fn sum_words(words: usize) -> usize {
@@ -62,66 +61,77 @@ pub enum What {
     Dead,
 }
 
-/// A place for a piece.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Spot {
-    /// The hole that it lies in.
-    pub hole: usize,
-    pub length: usize,
-    /// Where the piece begins.
-    pub at: usize,
+/// Where the words of a block are. Who asks has made sure that there is such a word.
+pub trait Words<'a>: Copy {
+    fn granules(self) -> usize;
+    /// Words of edges, and of lives.
+    fn count(self) -> usize;
+    fn edge(self, word: usize) -> &'a AtomicU64;
+    fn live(self, word: usize) -> &'a AtomicU64;
+    /// The bytes, by eights: see `longest_words`.
+    fn eight(self, number: usize) -> &'a Cell<u64>;
+    fn eights(self) -> &'a [Cell<u64>];
+    /// See `sum_words`.
+    fn sums(self) -> &'a [AtomicU64];
 }
 
 #[derive(Clone, Copy)]
-pub struct Flat<'a> {
-    pub edges: &'a [AtomicU64],
-    pub lives: &'a [AtomicU64],
-    pub sums: &'a [AtomicU64],
-    pub longest: &'a [Cell<u64>],
-    pub granules: usize,
-}
+pub struct Flat<W>(pub W);
 
-#[inline(always)]
-fn load(words: &[AtomicU64], index: usize) -> u64 {
-    words.get(index).map_or(0, |word| word.load(Relaxed))
-}
-
-#[inline(always)]
-fn store(words: &[AtomicU64], index: usize, value: u64) {
-    if let Some(word) = words.get(index) {
-        word.store(value, Relaxed);
-    }
-}
-
-impl Flat<'_> {
+impl<'a, W: Words<'a>> Flat<W> {
     /// Makes words of any content a block that is one hole.
     #[inline(never)]
     pub fn init(&self) {
-        for word in self.edges.iter().chain(self.lives).chain(self.sums) {
+        for word in 0..self.0.count() {
             crate::steps::count();
+            self.put(word, 0, 0);
+        }
+        for word in self.0.sums() {
             word.store(0, Relaxed);
         }
-        for word in self.longest {
-            word.set(0);
+        for eight in self.0.eights() {
+            eight.set(0);
         }
         self.set(0, What::Hole);
         self.refresh(0);
     }
 
-    fn sums(&self) -> Option<BitSet<'_, AtomicU64>> {
-        (!self.sums.is_empty()).then(|| BitSet::new(self.sums, self.edges.len()))
+    #[inline(always)]
+    pub fn granules(&self) -> usize {
+        self.0.granules()
+    }
+
+    fn sums(&self) -> Option<BitSet<'a, AtomicU64>> {
+        let sums = self.0.sums();
+        (!sums.is_empty()).then(|| BitSet::new(sums, self.0.count()))
+    }
+
+    #[inline(always)]
+    fn edges(&self, word: usize) -> u64 {
+        self.0.edge(word).load(Relaxed)
+    }
+
+    #[inline(always)]
+    pub fn lives(&self, word: usize) -> u64 {
+        self.0.live(word).load(Relaxed)
+    }
+
+    #[inline(always)]
+    fn put(&self, word: usize, edges: u64, lives: u64) {
+        self.0.edge(word).store(edges, Relaxed);
+        self.0.live(word).store(lives, Relaxed);
     }
 
     /// Where anything begins in a word.
     #[inline(always)]
-    fn begins(&self, word: usize) -> u64 {
-        load(self.edges, word) | load(self.lives, word)
+    pub fn begins(&self, word: usize) -> u64 {
+        self.edges(word) | self.lives(word)
     }
 
     #[inline(always)]
     pub fn what(&self, at: usize) -> What {
-        let bit = |words| load(words, at / 64) >> (at % 64) & 1 != 0;
-        match (bit(self.edges), bit(self.lives)) {
+        let bit = |word: u64| word >> (at % 64) & 1 != 0;
+        match (bit(self.edges(at / 64)), bit(self.lives(at / 64))) {
             (true, false) => What::Hole,
             (true, true) => What::Live,
             (false, true) => What::Dead,
@@ -132,51 +142,104 @@ impl Flat<'_> {
     /// Says what begins at a granule.
     #[inline(never)]
     pub fn set(&self, at: usize, what: What) {
+        self.set_here(at, what);
+    }
+
+    /// The same inlined, for the shortest ways: where `what` is known little of it is left.
+    #[inline(always)]
+    fn set_here(&self, at: usize, what: What) {
         let (index, bit) = (at / 64, 1u64 << (at % 64));
-        let old = self.begins(index);
-        let edges = load(self.edges, index) & !bit;
-        let lives = load(self.lives, index) & !bit;
-        store(self.lives, index, if matches!(what, What::Live | What::Dead) { lives | bit } else { lives });
-        store(self.edges, index, if matches!(what, What::Live | What::Hole) { edges | bit } else { edges });
-        let new = if what == What::Nothing { old & !bit } else { old | bit };
-        if (old == 0) != (new == 0)
-            && let Some(sums) = self.sums()
-        {
-            if new == 0 { sums.clear(index) } else { sums.set(index) }
+        let (edges, lives) = (self.edges(index), self.lives(index));
+        let (edge, live) = (matches!(what, What::Live | What::Hole), matches!(what, What::Live | What::Dead));
+        let (edges_now, lives_now) =
+            (if edge { edges | bit } else { edges & !bit }, if live { lives | bit } else { lives & !bit });
+        self.put(index, edges_now, lives_now);
+        // Most words have more than one beginning before and after.
+        if (edges | lives) & !bit == 0 {
+            self.sum_up(index);
+        }
+    }
+
+    /// Brings the set of words in which anything begins up to date.
+    #[inline(never)]
+    pub fn sum_up(&self, index: usize) {
+        if let Some(sums) = self.sums() {
+            if self.begins(index) == 0 { sums.clear(index) } else { sums.set(index) }
         }
     }
 
     /// Where the next thing begins at or behind `from`; the end of the block if nothing does.
     #[inline(never)]
     pub fn next(&self, from: usize) -> usize {
-        let mut index = from / 64;
-        let word = self.begins(index) & (!0 << (from % 64));
-        if word != 0 {
-            return index * 64 + word.trailing_zeros() as usize;
+        self.next_here(from)
+    }
+
+    #[inline(always)]
+    fn next_here(&self, from: usize) -> usize {
+        if from >= self.granules() {
+            return self.granules();
         }
-        index += 1;
+        let word = self.begins(from / 64) & (!0 << (from % 64));
+        if word != 0 {
+            return from & !63 | word.trailing_zeros() as usize;
+        }
+        self.next_word(from / 64)
+    }
+
+    /// The same in the words behind one. Mostly the next one tells.
+    #[inline(never)]
+    pub fn next_word(&self, index: usize) -> usize {
+        let next = index + 1;
+        if next >= self.0.count() {
+            return self.granules();
+        }
+        let word = self.begins(next);
+        if word != 0 { next * 64 + word.trailing_zeros() as usize } else { self.next_far(next) }
+    }
+
+    #[inline(never)]
+    fn next_far(&self, index: usize) -> usize {
+        let mut index = index + 1;
+        let count = self.0.count();
         if let Some(sums) = self.sums() {
-            index = sums.next(index).unwrap_or(self.edges.len());
+            index = sums.next(index).unwrap_or(count);
         } else {
-            while index < self.edges.len() && self.begins(index) == 0 {
+            while index < count && self.begins(index) == 0 {
                 crate::steps::count();
                 index += 1;
             }
         }
-        if index >= self.edges.len() {
-            return self.granules;
+        if index >= count || self.begins(index) == 0 {
+            return self.granules();
         }
-        (index * 64 + self.begins(index).trailing_zeros() as usize).min(self.granules)
+        index * 64 + self.begins(index).trailing_zeros() as usize
     }
 
     /// Where the last thing begins at or before `from`.
     #[inline(never)]
     pub fn prev(&self, from: usize) -> Option<usize> {
-        let mut index = from / 64;
-        let mut word = self.begins(index) & (!0 >> (63 - from % 64));
+        let word = self.begins(from / 64) & (!0 >> (63 - from % 64));
+        if word != 0 {
+            return Some(from & !63 | (63 ^ word.leading_zeros() as usize));
+        }
+        self.prev_word(from / 64)
+    }
+
+    /// The same in the words before one.
+    #[inline(never)]
+    pub fn prev_word(&self, index: usize) -> Option<usize> {
+        let prev = index.checked_sub(1)?;
+        let word = self.begins(prev);
+        if word != 0 { Some(prev * 64 + (63 ^ word.leading_zeros() as usize)) } else { self.prev_far(prev) }
+    }
+
+    #[inline(never)]
+    fn prev_far(&self, index: usize) -> Option<usize> {
+        let mut index = index.checked_sub(1)?;
+        let mut word = self.begins(index);
         if word == 0 {
             if let Some(sums) = self.sums() {
-                index = sums.prev(index.checked_sub(1)?)?;
+                index = sums.prev(index)?.min(self.0.count() - 1);
                 word = self.begins(index);
             } else {
                 while word == 0 {
@@ -192,14 +255,14 @@ impl Flat<'_> {
     /// The length of the hole that begins at `at`; 0 if none does.
     #[inline(never)]
     pub fn hole_at(&self, at: usize) -> usize {
-        if at < self.granules && self.what(at) == What::Hole { self.next(at + 1) - at } else { 0 }
+        if at < self.granules() && self.what(at) == What::Hole { self.next(at + 1) - at } else { 0 }
     }
 
     /// The hole at the very end: how long it is, or 0.
     #[inline(never)]
     pub fn last_hole(&self) -> usize {
-        match self.prev(self.granules - 1) {
-            Some(at) if self.what(at) == What::Hole => self.granules - at,
+        match self.prev(self.granules() - 1) {
+            Some(at) if self.what(at) == What::Hole => self.granules() - at,
             _ => 0,
         }
     }
@@ -207,11 +270,11 @@ impl Flat<'_> {
     /// Calls `visit` with each hole that begins in a word, until it says stop.
     #[inline(always)]
     fn holes_of(&self, word: usize, mut visit: impl FnMut(usize, usize) -> bool) {
-        let mut holes = load(self.edges, word) & !load(self.lives, word);
+        let mut holes = self.edges(word) & !self.lives(word);
         while holes != 0 {
             let at = word * 64 + holes.trailing_zeros() as usize;
             holes &= holes - 1;
-            if visit(at, self.next(at + 1) - at) {
+            if visit(at, self.next_here(at + 1) - at) {
                 return;
             }
         }
@@ -230,7 +293,7 @@ impl Flat<'_> {
     /// Calls `visit` with each hole and its length.
     #[inline(never)]
     pub fn holes(&self, visit: &mut dyn FnMut(usize, usize)) {
-        for word in 0..self.edges.len() {
+        for word in 0..self.0.count() {
             self.holes_of(word, |at, length| {
                 visit(at, length);
                 false
@@ -238,104 +301,96 @@ impl Flat<'_> {
         }
     }
 
-    /// Brings the byte of the word that holds `at` up to date.
+    /// Brings the byte of a word up to date.
     #[inline(never)]
-    fn refresh(&self, at: usize) {
-        let (index, new) = (at / 64, self.longest_of(at / 64));
+    fn refresh(&self, index: usize) {
+        self.replace_byte(index, self.longest_of(index));
+    }
+
+    /// A hole of this length begins in a word now, in place of shorter ones if of any.
+    #[inline(never)]
+    fn grown(&self, index: usize, length: usize) {
+        self.grown_here(index, length);
+    }
+
+    #[inline(always)]
+    fn grown_here(&self, index: usize, length: usize) {
+        if code(length) > self.byte(index) {
+            self.replace_byte(index, code(length));
+        }
+    }
+
+    /// A hole of this length begins in a word no more.
+    #[inline(never)]
+    fn gone(&self, index: usize, length: usize) {
+        if code(length) == self.byte(index) {
+            self.refresh(index);
+        }
+    }
+
+    #[inline(always)]
+    fn replace_byte(&self, index: usize, new: u8) {
         let old = self.byte(index);
         self.put_byte(index, new);
-        if self.edges.len() > GROUP {
-            let group = self.group_byte(index / GROUP);
-            if new > self.byte(group) || old == self.byte(group) {
-                self.put_byte(group, greatest(self.group(index / GROUP)));
-            }
+        if self.0.count() > GROUP {
+            self.regroup(index / GROUP, old, new);
         }
     }
 
-    fn byte(&self, index: usize) -> u8 {
-        (self.longest.get(index / 8).map_or(0, Cell::get) >> (index % 8 * 8)) as u8
+    #[inline(never)]
+    fn regroup(&self, number: usize, old: u8, new: u8) {
+        let group = self.group_byte(number);
+        if new > self.byte(group) || old == self.byte(group) {
+            self.put_byte(group, greatest(self.group(number)));
+        }
     }
 
+    #[inline(always)]
+    pub fn byte(&self, index: usize) -> u8 {
+        (self.0.eight(index / 8).get() >> (index % 8 * 8)) as u8
+    }
+
+    #[inline(always)]
     fn put_byte(&self, index: usize, value: u8) {
-        if let Some(word) = self.longest.get(index / 8) {
-            let shift = index % 8 * 8;
-            word.set(word.get() & !(0xff << shift) | (value as u64) << shift);
-        }
+        let (word, shift) = (self.0.eight(index / 8), index % 8 * 8);
+        word.set(word.get() & !(0xff << shift) | (value as u64) << shift);
     }
 
     /// The number of a group's byte.
-    fn group_byte(&self, group: usize) -> usize {
-        self.edges.len().div_ceil(8) * 8 + group
+    pub fn group_byte(&self, group: usize) -> usize {
+        self.0.count().div_ceil(8) * 8 + group
     }
 
-    fn group(&self, number: usize) -> &[Cell<u64>] {
+    pub fn group(&self, number: usize) -> &'a [Cell<u64>] {
         let from = number * (GROUP / 8);
-        self.longest.get(from..(from + GROUP / 8).min(self.edges.len().div_ceil(8))).unwrap_or(&[])
+        self.0.eights().get(from..(from + GROUP / 8).min(self.0.count().div_ceil(8))).unwrap_or(&[])
     }
 
     /// The code of the longest hole.
     #[inline(never)]
     pub fn longest(&self) -> u8 {
-        let words = self.edges.len();
-        greatest(if words > GROUP { self.longest.get(words / 8..).unwrap_or(&[]) } else { self.group(0) })
+        let words = self.0.count();
+        greatest(if words > GROUP { self.0.eights().get(words / 8..).unwrap_or(&[]) } else { self.group(0) })
     }
 
-    /// A good hole for `count` granules that begin at a multiple of `align`, a power of two: the first word whose longest
-    /// hole is just as long; else the shortest that serves in the first few words that have any.
-    #[inline(never)]
-    pub fn find(&self, count: usize, align: usize) -> Option<Spot> {
-        let want = code(count);
-        let mut best: Option<Spot> = None;
-        for group in 0..self.edges.len().div_ceil(GROUP) {
-            let bytes = self.group(group);
-            if self.edges.len() > GROUP && greatest(bytes) < want {
-                continue;
-            }
-            // First what is just as long, then whatever is long enough.
-            for exact in [count < EXACT, false] {
-                let mut left = VISITS;
-                matches(bytes, want, exact, &mut |at| {
-                    crate::steps::count();
-                    if let Some(spot) = self.find_in(group * GROUP + at, count, align)
-                        && best.is_none_or(|best| spot.length < best.length)
-                    {
-                        best = Some(spot);
-                    }
-                    left -= 1;
-                    best.is_some_and(|best| best.length == count || left <= 0)
-                });
-                if best.is_some() {
-                    return best;
-                }
-            }
-        }
-        None
-    }
-
-    #[inline(never)]
-    fn find_in(&self, word: usize, count: usize, align: usize) -> Option<Spot> {
-        let mut best: Option<Spot> = None;
-        self.holes_of(word, |hole, length| {
-            let at = (hole + align - 1) & !(align - 1);
-            if at + count <= hole + length && best.is_none_or(|best| length < best.length) {
-                best = Some(Spot { hole, length, at });
-            }
-            best.is_some_and(|best| best.length == count)
-        });
-        best
+    /// Makes such holes dead pieces.
+    #[inline(always)]
+    pub fn put_down(&self, word: usize, count: usize, holes: u64) {
+        self.put(word, self.edges(word) & !holes, self.lives(word) | holes);
+        self.gone(word, count);
     }
 
     /// Makes `count` granules of a hole a live piece; at the block's end the piece may be longer than what is left.
     #[inline(never)]
     pub fn take(&self, spot: &Spot, count: usize) {
         self.set(spot.at, What::Live);
-        let end = spot.at + count;
-        if end < spot.hole + spot.length {
+        let (end, hole_end) = (spot.at + count, spot.hole + spot.length);
+        if end < hole_end {
             self.set(end, What::Hole);
-            self.refresh(end);
         }
-        if spot.hole / 64 != end / 64 || end >= spot.hole + spot.length {
-            self.refresh(spot.hole);
+        self.gone(spot.hole / 64, spot.length);
+        if end < hole_end && end / 64 != spot.hole / 64 {
+            self.grown(end / 64, hole_end - end);
         }
     }
 
@@ -346,7 +401,7 @@ impl Flat<'_> {
         self.set(0, What::Nothing);
         if count < length {
             self.set(count, What::Hole);
-            self.refresh(count);
+            self.refresh(count / 64);
         }
         self.refresh(0);
     }
@@ -361,9 +416,9 @@ impl Flat<'_> {
         self.set(end, What::Nothing);
         if count < length {
             self.set(end + count, What::Hole);
-            self.refresh(end + count);
+            self.grown((end + count) / 64, length - count);
         }
-        self.refresh(end);
+        self.gone(end / 64, length);
         true
     }
 
@@ -376,32 +431,49 @@ impl Flat<'_> {
     /// Does a hole begin at `at`?
     #[inline]
     pub fn hole_behind(&self, at: usize) -> bool {
-        at < self.granules && self.what(at) == What::Hole
+        at < self.granules() && self.what(at) == What::Hole
     }
 
     /// Makes the granules `from..to` free, whatever begins or goes on at `from`, and merges them with their neighbours:
-    /// the hole that ends there begins at `before`. Where the new hole begins.
+    /// the hole that ends there begins at `before`. Where the new hole begins, and its length.
     #[inline(never)]
-    pub fn give(&self, from: usize, to: usize, before: Option<usize>) -> usize {
-        let start = before.unwrap_or(from);
-        self.set(from, if before.is_some() { What::Nothing } else { What::Hole });
+    pub fn give(&self, from: usize, to: usize, before: Option<usize>) -> (usize, usize) {
+        let (start, mut end) = (before.unwrap_or(from), to);
         if self.hole_behind(to) {
+            end = self.next(to + 1);
             self.set(to, What::Nothing);
             if to / 64 != start / 64 {
-                self.refresh(to);
+                self.gone(to / 64, end - to);
             }
         }
-        self.refresh(start);
-        start
+        self.set(from, if before.is_some() { What::Nothing } else { What::Hole });
+        self.grown(start / 64, end - start);
+        (start, end - start)
+    }
+
+    /// The same inlined, for a piece of which it is known whether a hole begins `behind` it.
+    #[inline(always)]
+    pub fn give_here(&self, from: usize, to: usize, before: Option<usize>, behind: bool) -> (usize, usize) {
+        let (start, mut end) = (before.unwrap_or(from), to);
+        if behind {
+            end = self.next_here(to + 1);
+            self.set_here(to, What::Nothing);
+            if to / 64 != start / 64 {
+                self.gone(to / 64, end - to);
+            }
+        }
+        self.set_here(from, if before.is_some() { What::Nothing } else { What::Hole });
+        self.grown_here(start / 64, end - start);
+        (start, end - start)
     }
 
     /// Do the bytes and the set say what they should?
     #[inline(never)]
     pub fn consistent(&self) -> bool {
-        let (words, sums) = (self.edges.len(), self.sums());
+        let (words, sums) = (self.0.count(), self.sums());
         let groups = if words > GROUP { words.div_ceil(GROUP) } else { 0 };
         let after = words..words.next_multiple_of(8);
-        let behind = self.group_byte(groups)..self.longest.len() * 8;
+        let behind = self.group_byte(groups)..self.0.eights().len() * 8;
         (0..words).all(|word| {
             self.byte(word) == self.longest_of(word)
                 && sums.is_none_or(|sums| sums.get(word) == (self.begins(word) != 0))
@@ -417,44 +489,15 @@ fn greatest(words: &[Cell<u64>]) -> u8 {
     let mut most = 0u8;
     for word in words {
         let mut rest = word.get();
-        while most < u8::MAX && at_least(rest, most + 1) != 0 {
-            let shift = at_least(rest, most + 1).trailing_zeros() & !7;
+        while rest != 0 && most < u8::MAX {
+            let more = at_least(rest, most + 1);
+            if more == 0 {
+                break;
+            }
+            let shift = more.trailing_zeros() & !7;
             most = (rest >> shift) as u8;
             rest = rest >> shift >> 8;
         }
     }
     most
-}
-
-const LOW: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = LOW << 7;
-
-/// The high bits of the bytes that are `want`; of those behind the first, some that are not.
-#[inline(always)]
-fn equal(eight: u64, want: u8) -> u64 {
-    let other = eight ^ (LOW * want as u64);
-    other.wrapping_sub(LOW) & !other & HIGH
-}
-
-/// The high bits of the bytes that are at least `want`.
-#[inline(always)]
-fn at_least(eight: u64, want: u8) -> u64 {
-    let want = LOW * want as u64;
-    let low = (eight | HIGH) - (want & !HIGH);
-    ((eight & !want) | (!(eight ^ want) & low)) & HIGH
-}
-
-/// Calls `visit` with the number of each byte that is `want`, or (not `exact`) at least that, until it says stop.
-#[inline(never)]
-fn matches(words: &[Cell<u64>], want: u8, exact: bool, visit: &mut dyn FnMut(usize) -> bool) {
-    for (number, word) in words.iter().enumerate() {
-        let mut found = if exact { equal(word.get(), want) } else { at_least(word.get(), want) };
-        while found != 0 {
-            let at = number * 8 + found.trailing_zeros() as usize / 8;
-            found &= found - 1;
-            if visit(at) {
-                return;
-            }
-        }
-    }
 }

@@ -10,7 +10,7 @@
 //!   context    one memory block: supply of blocks, slots, lock, callbacks
 //!   guard      red zones, patterns
 //!   memory     numbers to pointers                  layout    where tables lie
-//!   space      the free units of a block: word, or buddy: split and merge      flat  pieces of a PACKED block
+//!   space      the free units of a block: word, or buddy: split and merge      flat, spot  pieces of a PACKED block, and the search
 //!   sizes  size classes      bitmap  bit sets
 //!   sys        the operating system                 status, flags, text, steps
 //!   tools      AddressSanitizer, memcheck
@@ -54,6 +54,7 @@ mod layout;
 mod memory;
 mod sizes;
 mod space;
+mod spot;
 mod status;
 mod steps;
 mod sys;

@@ -13,7 +13,7 @@
 //! debug builds check all of them again.
 //! May know: layout, flat, tools. Reads client memory never, writes it only in the functions at the end.
 
-use crate::flat::Flat;
+use crate::flat::{Flat, Words};
 use crate::layout::{FIRST_SLOTS, Layout, SLOT_SIZE, Shape};
 use crate::tools::Tools;
 use core::cell::Cell;
@@ -290,7 +290,7 @@ impl Map {
     }
 
     /// PACKED: the word of edges that holds the bit of `granule`.
-    #[inline]
+    #[inline(always)]
     pub fn edge_word(&self, granule: usize) -> &AtomicU64 {
         debug_assert!(self.shape.packed && granule >> 6 < self.blocks * self.shape.live_words_per_block());
         // SAFETY: as in `live_word`: PACKED contexts have as many words of nodes. Any bits are valid in both views.
@@ -319,6 +319,22 @@ impl Map {
         word.store(if live { old | bit } else { old & !bit }, Relaxed);
     }
 
+    /// PACKED: where nothing began something dead begins.
+    #[inline(always)]
+    pub fn begin_dead(&self, granule: usize) {
+        let (word, old) = (self.live_word(granule), self.live_word(granule).load(Relaxed));
+        word.store(old | 1 << (granule & 63), Relaxed);
+        if old | self.edge_word(granule).load(Relaxed) == 0 {
+            self.sum_up(granule);
+        }
+    }
+
+    #[inline(never)]
+    fn sum_up(&self, granule: usize) {
+        let shift = self.shape.block_shift - self.shape.granule_shift;
+        self.flat(granule >> shift).sum_up((granule & ((1 << shift) - 1)) / 64);
+    }
+
     /// The context's free blocks, as words of a bit set.
     pub fn free_words(&self) -> &[Cell<u64>] {
         // SAFETY: the table was laid out with that many words; it is guarded by the context's lock.
@@ -336,20 +352,24 @@ impl Map {
 
     /// PACKED: the map of one block.
     #[inline(never)]
-    pub fn flat(&self, block: usize) -> Flat<'_> {
+    pub fn flat(&self, block: usize) -> Flat<Part<'_>> {
+        self.flat_here(block)
+    }
+
+    /// The same inlined, for the shortest ways.
+    #[inline(always)]
+    pub fn flat_here(&self, block: usize) -> Flat<Part<'_>> {
         debug_assert!(self.shape.packed && block < self.blocks);
-        let (words, sums, longest) = (self.shape.live_words_per_block(), self.flat_sums, self.flat_longest);
-        // SAFETY: the tables have so many entries for each block. The words are atomics, which any thread may read; the
-        // others belong to the block's owner.
-        unsafe {
-            Flat {
-                edges: core::slice::from_raw_parts(self.nodes.cast::<AtomicU64>().add(block * words), words),
-                lives: core::slice::from_raw_parts(self.lives.add(block * words), words),
-                sums: core::slice::from_raw_parts(self.sums.add(block * sums), sums),
-                longest: core::slice::from_raw_parts(self.longest.add(block * longest), longest),
-                granules: self.shape.granules_per_block(),
-            }
-        }
+        let words = block << (self.shape.block_shift - self.shape.granule_shift - 6);
+        // SAFETY: the tables have so many entries for each block.
+        let (edges, lives, eights) = unsafe {
+            (
+                self.nodes.cast::<AtomicU64>().add(words),
+                self.lives.add(words),
+                self.longest.add(block * self.flat_longest),
+            )
+        };
+        Flat(Part { map: self, block, edges, lives, eights })
     }
 
     /// One cache entry.
@@ -498,6 +518,62 @@ impl Map {
         debug_assert!(offset < self.blocks << self.shape.block_shift);
         // SAFETY: the byte lies in the blocks, in a red zone or in quarantined memory.
         unsafe { self.base.add(offset).write_volatile(value) }
+    }
+}
+
+/// PACKED: where the words of one block are. Atomics any thread may read; the others belong to the block's owner.
+#[derive(Clone, Copy)]
+pub struct Part<'a> {
+    map: &'a Map,
+    block: usize,
+    edges: *const AtomicU64,
+    lives: *const AtomicU64,
+    eights: *const Cell<u64>,
+}
+
+impl<'a> Words<'a> for Part<'a> {
+    #[inline(always)]
+    fn granules(self) -> usize {
+        self.map.shape.granules_per_block()
+    }
+
+    #[inline(always)]
+    fn count(self) -> usize {
+        self.map.shape.live_words_per_block()
+    }
+
+    #[inline(always)]
+    fn edge(self, word: usize) -> &'a AtomicU64 {
+        debug_assert!(word < self.count());
+        // SAFETY: `flat` made the pointer for so many words; who asks has made sure of the number.
+        unsafe { &*self.edges.add(word) }
+    }
+
+    #[inline(always)]
+    fn live(self, word: usize) -> &'a AtomicU64 {
+        debug_assert!(word < self.count());
+        // SAFETY: as in `edge`.
+        unsafe { &*self.lives.add(word) }
+    }
+
+    #[inline(always)]
+    fn eight(self, number: usize) -> &'a Cell<u64> {
+        debug_assert!(number < self.map.flat_longest);
+        // SAFETY: as in `edge`.
+        unsafe { &*self.eights.add(number) }
+    }
+
+    #[inline(always)]
+    fn eights(self) -> &'a [Cell<u64>] {
+        // SAFETY: as in `edge`.
+        unsafe { core::slice::from_raw_parts(self.eights, self.map.flat_longest) }
+    }
+
+    #[inline(always)]
+    fn sums(self) -> &'a [AtomicU64] {
+        let count = self.map.flat_sums;
+        // SAFETY: the table has so many entries for each block.
+        unsafe { core::slice::from_raw_parts(self.map.sums.add(self.block * count), count) }
     }
 }
 

@@ -79,7 +79,7 @@ impl Class {
 /// No cache keeps more than so many bytes, but for two entries.
 const MOST_CACHED_BYTES: usize = 32 << 10;
 /// No cache has more entries: eight pieces of eight, less the two marks.
-const MOST_CACHED: usize = 62;
+pub const MOST_CACHED: usize = 62;
 
 /// Most entries of the cache for pieces of `bytes` bytes.
 pub fn most_cached(bytes: usize) -> usize {

@@ -23,6 +23,9 @@ mod bitmap;
 #[path = "../../src/buddy.rs"]
 #[allow(dead_code)]
 mod buddy;
+#[path = "../../src/spot.rs"]
+#[allow(dead_code)]
+mod spot;
 #[path = "../../src/flat.rs"]
 #[allow(dead_code)]
 mod flat;

@@ -4,7 +4,7 @@
 use crate::bitmap::{BitSet, words_for};
 use crate::buddy::{Buddy, buddy_words};
 use crate::bytes::Bytes;
-use crate::flat::{Flat, What, code, longest_words, sum_words};
+use crate::flat::{Flat, What, Words, code, longest_words, sum_words};
 use crate::word::{WORD_UNITS, Word};
 use std::cell::Cell;
 use std::sync::atomic::AtomicU64;
@@ -223,14 +223,56 @@ fn holes(free: &[bool]) -> Vec<(usize, usize)> {
     found
 }
 
+/// The words of a flat block in memory of its own.
+struct Block {
+    edges: Vec<AtomicU64>,
+    lives: Vec<AtomicU64>,
+    sums: Vec<AtomicU64>,
+    longest: Vec<Cell<u64>>,
+}
+
+impl<'a> Words<'a> for &'a Block {
+    fn granules(self) -> usize {
+        self.edges.len() * 64
+    }
+
+    fn count(self) -> usize {
+        self.edges.len()
+    }
+
+    fn edge(self, word: usize) -> &'a AtomicU64 {
+        &self.edges[word]
+    }
+
+    fn live(self, word: usize) -> &'a AtomicU64 {
+        &self.lives[word]
+    }
+
+    fn eight(self, number: usize) -> &'a Cell<u64> {
+        &self.longest[number]
+    }
+
+    fn eights(self) -> &'a [Cell<u64>] {
+        &self.longest
+    }
+
+    fn sums(self) -> &'a [AtomicU64] {
+        &self.sums
+    }
+}
+
 /// The map of a PACKED block: pieces, one number each, and holes.
 fn flat(bytes: &mut Bytes<'_>) {
     let granules = 64usize << bytes.below(8);
     let words = granules / 64;
     let garbage = |count: usize| (0..count).map(|_| AtomicU64::new(0x5555_aaaa_1234_ffff)).collect::<Vec<_>>();
-    let (edges, lives, sums) = (garbage(words), garbage(words), garbage(sum_words(words)));
-    let longest = zeros(longest_words(words));
-    let flat = Flat { edges: &edges, lives: &lives, sums: &sums, longest: &longest, granules };
+    let block = Block {
+        edges: garbage(words),
+        lives: garbage(words),
+        sums: garbage(sum_words(words)),
+        longest: zeros(longest_words(words)),
+    };
+    let flat = Flat(&block);
     flat.init();
     let mut pieces: Vec<(usize, usize, bool)> = Vec::new();
     for _ in 0..200 {
@@ -244,7 +286,7 @@ fn flat(bytes: &mut Bytes<'_>) {
                 let (from, to) = stretch(bytes, granules);
                 let (count, align) = (to - from, 1usize << bytes.below(7));
                 let serves = |hole: &(usize, usize)| hole.0.next_multiple_of(align) + count <= hole.1;
-                let spot = flat.find(count, align);
+                let spot = flat.find(count, align, count.is_multiple_of(2));
                 assert_eq!(spot.is_some(), holes(&free).iter().any(serves), "{count} granules at a multiple of {align}");
                 if let Some(spot) = spot {
                     assert!(holes(&free).contains(&(spot.hole, spot.hole + spot.length)));
@@ -256,8 +298,13 @@ fn flat(bytes: &mut Bytes<'_>) {
             }
             2 if !pieces.is_empty() => {
                 let (from, to, _) = pieces.swap_remove(bytes.below(pieces.len()));
-                let start = flat.give(from, to, flat.hole_before(from));
-                assert!(start <= from && flat.hole_at(start) >= to - start);
+                let before = flat.hole_before(from);
+                let (start, length) = if bytes.flag() {
+                    flat.give(from, to, before)
+                } else {
+                    flat.give_here(from, to, before, flat.hole_behind(to))
+                };
+                assert!(start <= from && length >= to - start && flat.hole_at(start) == length);
             }
             _ if !pieces.is_empty() => {
                 let at = bytes.below(pieces.len());

@@ -26,7 +26,7 @@ pub(super) fn block(context: &Context, client: &Client, number: usize, outstandi
     if covered > 0 && flat.what(0) != What::Nothing {
         return None;
     }
-    while at < flat.granules {
+    while at < flat.granules() {
         let (what, end) = (flat.what(at), flat.next(at + 1));
         if at & alignment.wrapping_sub(1) != 0 || (what == What::Hole && last == What::Hole) {
             return None;
@@ -43,7 +43,7 @@ pub(super) fn block(context: &Context, client: &Client, number: usize, outstandi
         && state & FREE_MASK == free as u32 & FREE_MASK
         && (state >> 24) as u8 == client.reach(context, number);
     let tail = record.tail.load(Relaxed) as usize;
-    if !good || (tail > 0 && (covered == flat.granules || last == What::Hole)) {
+    if !good || (tail > 0 && (covered == flat.granules() || last == What::Hole)) {
         return None;
     }
     let mut bodies = 0;
@@ -61,7 +61,7 @@ pub(super) fn block(context: &Context, client: &Client, number: usize, outstandi
         }
         bodies += body as usize;
         // Only the last may have anything else in it.
-        if !body && further < number + tail && context.map.flat(further).next(0) < flat.granules {
+        if !body && further < number + tail && context.map.flat(further).next(0) < flat.granules() {
             return None;
         }
     }

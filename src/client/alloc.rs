@@ -34,12 +34,10 @@ pub unsafe fn long_way(handle: *const Client, size: usize) -> *mut u8 {
     match unsafe { Client::from_handle(handle) } {
         Some(client) => {
             let context = client.context();
-            if client.is_simple(context)
-                && let Some(offset) = client.second_alloc(context, size)
-            {
-                return context.map.address_of(offset);
+            if client.is_simple(context) && context.sizes.packed() {
+                return client.packed_short_alloc(context, size);
             }
-            client.allocate(Request { size: size.max(1), alignment: 0, zero: false })
+            client.second_way(context, size)
         }
         None => {
             sys::set_errno(sys::EINVAL);
@@ -49,7 +47,18 @@ pub unsafe fn long_way(handle: *const Client, size: usize) -> *mut u8 {
 }
 
 impl Client {
+    #[inline(never)]
+    fn second_way(&self, context: &Context, size: usize) -> *mut u8 {
+        if self.is_simple(context)
+            && let Some(offset) = self.second_alloc(context, size)
+        {
+            return context.map.address_of(offset);
+        }
+        self.allocate(Request { size: size.max(1), alignment: 0, zero: false })
+    }
+
     /// Serves a request, or says why not: in errno and in the last status.
+    #[inline(never)]
     pub fn allocate(&self, request: Request) -> *mut u8 {
         let context = self.context();
         if context.busy(self.address()) {

@@ -28,7 +28,8 @@ use core::sync::atomic::Ordering::Relaxed;
 impl Client {
     // ---- tops ----
 
-    fn packed_top(&self, class: usize) -> &Cell<u32> {
+    #[inline(always)]
+    pub(super) fn packed_top(&self, class: usize) -> &Cell<u32> {
         let first = self.tops.as_ptr().cast::<Cell<u32>>();
         let class = class.min(PACKED_TOPS - 1);
         // SAFETY: the array of tops has room for PACKED_TOPS 32-bit cells, and any bits are valid in both views;
@@ -102,6 +103,30 @@ impl Client {
         }
         place.set(granule as u32);
         self.set_top(context, class, top + 1);
+        true
+    }
+
+    /// `cache_pop` of a PACKED context.
+    #[inline(always)]
+    pub(super) fn packed_pop_entry(&self, context: &Context, class: usize) -> Option<usize> {
+        let top = self.packed_top(class);
+        let granule = context.map.cache(top.get() as usize - 1).get();
+        (granule < MARK).then(|| {
+            top.set(top.get() - 1);
+            granule as usize
+        })
+    }
+
+    /// `cache_push` of a PACKED context.
+    #[inline(always)]
+    pub(super) fn packed_push_entry(&self, context: &Context, class: usize, granule: usize) -> bool {
+        let top = self.packed_top(class);
+        let place = context.map.cache(top.get() as usize);
+        if place.get() >= MARK || granule >= MARK as usize {
+            return false;
+        }
+        place.set(granule as u32);
+        top.set(top.get() + 1);
         true
     }
 

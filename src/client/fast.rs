@@ -365,12 +365,12 @@ impl Client {
     /// A cell from the cache of a size's class; its offset.
     #[inline(always)]
     pub(super) fn second_alloc(&self, context: &Context, size: usize) -> Option<usize> {
-        let class = context.sizes.cache_class(size);
         let _lock = self.lock_shared(context);
-        let cached = class < context.cached_classes as usize;
-        let Some(granule) = (if cached { self.cache_pop(context, class) } else { None }) else {
-            return if context.sizes.packed() { self.packed_second_alloc(context, size) } else { None };
-        };
+        let class = context.sizes.cache_class(size);
+        if class >= context.cached_classes as usize {
+            return None;
+        }
+        let granule = self.cache_pop(context, class)?;
         context.map.set_live(granule, true);
         let offset = granule << context.map.shape.granule_shift;
         if context.has(flags::ZERO) {
@@ -396,9 +396,6 @@ impl Client {
     #[inline(always)]
     pub(super) fn second_free(&self, context: &Context, address: usize) -> bool {
         let _lock = self.lock_shared(context);
-        if context.sizes.packed() {
-            return self.packed_second_free(context, address);
-        }
         let Some((granule, class)) = self.cached_piece(context, address) else { return false };
         if !self.cache_push(context, class, granule) {
             return false;
@@ -414,9 +411,6 @@ impl Client {
     #[inline(always)]
     pub(super) fn second_realloc(&self, context: &Context, address: usize, size: usize) -> bool {
         let _lock = self.lock_shared(context);
-        if context.sizes.packed() {
-            return self.packed_second_realloc(context, address, size);
-        }
         self.cached_piece(context, address).is_some_and(|(_, class)| class == context.sizes.cache_class(size))
     }
 }

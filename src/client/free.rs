@@ -41,16 +41,25 @@ pub unsafe fn long_way(handle: *const Client, pointer: *mut u8) -> i32 {
     match unsafe { Client::from_handle(handle) } {
         Some(client) => {
             let context = client.context();
-            if client.is_simple(context) && client.second_free(context, pointer.addr()) {
-                return 0;
+            if client.is_simple(context) && context.sizes.packed() {
+                return client.packed_short_free(context, pointer.addr());
             }
-            client.free(pointer.addr())
+            client.free_second_way(context, pointer.addr())
         }
         None => Status::Invalid.code(),
     }
 }
 
 impl Client {
+    #[inline(never)]
+    fn free_second_way(&self, context: &Context, address: usize) -> i32 {
+        if self.is_simple(context) && self.second_free(context, address) {
+            return 0;
+        }
+        self.free(address)
+    }
+
+    #[inline(never)]
     pub fn free(&self, address: usize) -> i32 {
         let context = self.context();
         if context.busy(self.address()) {
@@ -103,7 +112,8 @@ impl Client {
     }
 
     /// The piece that begins at an address and is live.
-    fn startable(&self, context: &Context, address: usize) -> Option<Found> {
+    #[inline(never)]
+    pub(super) fn startable(&self, context: &Context, address: usize) -> Option<Found> {
         let offset = context.map.offset_of(address)?;
         let shape = &context.map.shape;
         let granule = offset >> shape.granule_shift;

@@ -1,108 +1,277 @@
-//! The second path of PACKED clients: pieces that lie in one block, and caches of them by exact size.
+//! The short way of PACKED clients: pieces that lie in one block, from and to caches of exact sizes.
+//!
+//! ```text
+//!   request ─> cache ─> a good hole; more of the same into the cache
+//!   free    ─> cache, if no neighbour is free ─> hole, merged with its neighbours
+//! ```
 //!
 //! What is freed is kept in a cache only where no neighbour is free: it would be a hole of its own anyway, and the next
-//! request of its size would take it for its best place. So caches cost no tightness. An empty cache is filled out
-//! of a hole that has room for several pieces.
+//! request of its size would take it for its best place. So caches cost no tightness.
 //!
+//! Cost: where all that is looked at lies in one word of 64 granules, a few dozen instructions.
 //! Invariant: what a cache keeps is dead, of the cache's size, and in one block.
 //! May know: context, flat, cache, packed, reach.
 
 use super::Client;
+use super::alloc::Request;
 use super::packed::LOOK;
 use crate::context::{Context, FULL_BIT, MARK};
-use crate::flat::What;
+use crate::memory::kind;
+use crate::sizes::MOST_CACHED;
+use crate::spot::divides;
 use core::sync::atomic::Ordering::Relaxed;
 
+/// A piece that lies in one block: granules of the block.
+#[derive(Clone, Copy)]
+struct Own {
+    block: usize,
+    at: usize,
+    end: usize,
+    /// The hole that ends where it begins.
+    before: Option<usize>,
+    /// Does a hole begin where it ends?
+    behind: bool,
+}
+
 impl Client {
-    /// The live piece that begins at an address, if it lies in one block: the block, its first granule, its end.
-    #[inline(never)]
-    fn packed_own(&self, context: &Context, address: usize) -> Option<(usize, usize, usize)> {
-        let shape = &context.map.shape;
-        let offset = address.wrapping_sub(context.map.base().addr());
-        let (granule, block) = (offset >> shape.granule_shift, offset >> shape.block_shift);
-        let loose = offset & ((1 << shape.granule_shift) - 1) != 0 || granule >= self.granules.get();
-        if loose || !self.has_map(context, block) || !context.map.is_live(granule) {
+    /// The live piece that begins at an address, if it lies in one block, and what is around it.
+    #[inline(always)]
+    fn packed_own(&self, context: &Context, address: usize) -> Option<Own> {
+        let map = &context.map;
+        let shift = map.shape.granule_shift;
+        // Rotated, so that a misaligned address becomes a huge number.
+        let granule = address.wrapping_sub(map.base().addr()).rotate_right(shift);
+        if granule >= self.granules.get() {
             return None;
         }
-        let flat = context.map.flat(block);
-        let at = granule & (flat.granules - 1);
-        let end = flat.next(at + 1);
-        let whole = end < flat.granules || context.map.record(block).tail.load(Relaxed) == 0;
-        whole.then_some((block, at, end))
-    }
-
-    /// Frees a piece that is not live any more and lies in one block: into a cache, if it is of a cached class and none
-    /// of its neighbours is free.
-    #[inline(never)]
-    fn packed_put(&self, context: &Context, block: usize, at: usize, end: usize) {
-        let shape = &context.map.shape;
-        let flat = context.map.flat(block);
-        let before = flat.hole_before(at);
-        if before.is_none() && !flat.hole_behind(end) {
-            let class = context.sizes.cache_class((end - at) << shape.granule_shift);
-            let granule = (block << (shape.block_shift - shape.granule_shift)) + at;
-            if class < context.cached_classes as usize
-                && (self.packed_push(context, class, granule)
-                    || (self.cache_make_room(context, class, granule) && self.packed_push(context, class, granule)))
-            {
-                return flat.set(at, What::Dead);
-            }
+        let block_shift = map.shape.block_shift - shift;
+        let block = granule >> block_shift;
+        let (edges, lives) = (map.edge_word(granule).load(Relaxed), map.live_word(granule).load(Relaxed));
+        let index = granule & 63;
+        if (edges & lives) >> index & 1 == 0 || map.record(block).owner.load(Relaxed) != self.owner.get() | kind::BUDDY
+        {
+            return None;
         }
-        self.give_hole(context, block, at, end, before);
+        let at = granule & ((1 << block_shift) - 1);
+        let word = at & !63;
+        let (begins, holes) = (edges | lives, edges & !lives);
+        let above = begins & (!1 << index);
+        let below = begins & !(!0 << index);
+        let (end, behind) = if above != 0 {
+            let bit = above.trailing_zeros();
+            (word | bit as usize, holes >> bit & 1 != 0)
+        } else {
+            self.end_behind(context, block, word)?
+        };
+        let before = if below != 0 {
+            let bit = 63 ^ below.leading_zeros();
+            (holes >> bit & 1 != 0).then_some(word | bit as usize)
+        } else if word > 0 {
+            map.flat(block).hole_before(word)
+        } else {
+            None
+        };
+        Some(Own { block, at, end, before, behind })
     }
 
+    /// Where the piece ends that goes on behind a word, and whether a hole begins there. None: in another block.
     #[inline(never)]
-    fn packed_push(&self, context: &Context, class: usize, granule: usize) -> bool {
-        self.cache_push(context, class, granule)
+    fn end_behind(&self, context: &Context, block: usize, word: usize) -> Option<(usize, bool)> {
+        let flat = context.map.flat(block);
+        let end = flat.next_word(word / 64);
+        let whole = end < flat.granules() || context.map.record(block).tail.load(Relaxed) == 0;
+        whole.then_some((end, flat.hole_behind(end)))
     }
 
-    pub(super) fn packed_second_free(&self, context: &Context, address: usize) -> bool {
-        let Some((block, at, end)) = self.packed_own(context, address) else { return false };
-        self.packed_put(context, block, at, end);
-        self.settle(context);
+    /// Keeps a piece that is freed, none of whose neighbours is free, in a cache, if it can go there.
+    #[inline(never)]
+    fn packed_keep(&self, context: &Context, block: usize, at: usize, end: usize) -> bool {
+        let shape = &context.map.shape;
+        let granule = (block << (shape.block_shift - shape.granule_shift)) + at;
+        let class = context.sizes.cache_class((end - at) << shape.granule_shift);
+        let kept = class < context.cached_classes as usize && self.packed_push(context, class, granule);
+        if kept {
+            context.map.set_live(granule, false);
+        }
+        kept
+    }
+
+    #[inline(always)]
+    fn packed_push(&self, context: &Context, class: usize, granule: usize) -> bool {
+        let room = || context.map.cache(self.packed_top(class).get() as usize).get() & (FULL_BIT - 1);
+        self.packed_push_entry(context, class, granule)
+            || (self.no_pieces_at.get() != self.held.get()
+                && (room() as usize) < MOST_CACHED
+                && self.cache_make_room(context, class, granule)
+                && self.packed_push_entry(context, class, granule))
+    }
+
+    /// Free by the short way, or by the long one.
+    #[inline(never)]
+    pub(super) fn packed_short_free(&self, context: &Context, address: usize) -> i32 {
+        let freed = {
+            let _lock = self.lock_shared(context);
+            self.packed_second_free(context, address)
+        };
+        if freed { 0 } else { self.free(address) }
+    }
+
+    #[inline(always)]
+    fn packed_second_free(&self, context: &Context, address: usize) -> bool {
+        let Some(own) = self.packed_own(context, address) else { return false };
+        let alone = own.before.is_none() && !own.behind;
+        if !alone || !self.packed_keep(context, own.block, own.at, own.end) {
+            let flat = context.map.flat_here(own.block);
+            let (start, length) = flat.give_here(own.at, own.end, own.before, own.behind);
+            self.hole_grew(context, own.block, start, length, own.end - own.at);
+            self.settle(context);
+        }
         true
     }
 
-    /// A place for a request without further effort; and more of the same into the cache, which is empty.
-    pub(super) fn packed_second_alloc(&self, context: &Context, size: usize) -> Option<usize> {
+    /// How many granules a request takes.
+    #[inline(always)]
+    fn granules_of(context: &Context, class: usize) -> usize {
         let shape = &context.map.shape;
-        if size.wrapping_sub(1) >= shape.block_size() {
-            return None;
-        }
-        let bytes = (size + shape.alignment - 1) & !(shape.alignment - 1);
-        let count = bytes >> shape.granule_shift;
-        let choice = self.find_place(context, count, 1, LOOK)?;
-        let start = (choice.block << shape.block_shift) + (choice.spot.at << shape.granule_shift);
-        let more = if choice.further == 0 {
-            self.refill_from(context, bytes, choice.spot.length.checked_div(count).unwrap_or(0))
-        } else {
-            0
-        };
-        self.settle_choice(context, &choice, count * (more + 1));
-        let flat = context.map.flat(choice.block);
-        for number in (1..=more).rev() {
-            flat.set(choice.spot.at + number * count, What::Dead);
-            let class = context.sizes.cache_class(bytes);
-            let _ = self.packed_push(context, class, (start >> shape.granule_shift) + number * count);
-        }
-        Some(start)
+        (class + 1) << (shape.alignment.trailing_zeros() - shape.granule_shift)
     }
 
-    /// How many pieces of `bytes` bytes a hole that has room for `room` of them gives to their cache, which is empty.
+    /// As `packed_short_free`.
     #[inline(never)]
-    fn refill_from(&self, context: &Context, bytes: usize, room: usize) -> usize {
-        let class = context.sizes.cache_class(bytes);
-        if class >= context.cached_classes as usize || room < 4 || self.granules.get() > MARK as usize {
+    pub(super) fn packed_short_alloc(&self, context: &Context, size: usize) -> *mut u8 {
+        let place = {
+            let _lock = self.lock_shared(context);
+            self.packed_second_alloc(context, size)
+        };
+        match place {
+            Some(offset) => context.map.address_of(offset),
+            None => self.allocate(Request { size: size.max(1), alignment: 0, zero: false }),
+        }
+    }
+
+    /// A place for a request without further effort.
+    #[inline(always)]
+    fn packed_second_alloc(&self, context: &Context, size: usize) -> Option<usize> {
+        let shape = &context.map.shape;
+        let class = context.sizes.cache_class(size);
+        let granule = if class < context.cached_classes as usize {
+            if let Some(granule) = self.packed_pop_entry(context, class) {
+                context.map.set_live(granule, true);
+                granule
+            } else {
+                self.packed_search(context, Self::granules_of(context, class))?
+            }
+        } else if size.wrapping_sub(1) < shape.block_size() {
+            self.packed_search(context, Self::granules_of(context, class))?
+        } else {
+            return None;
+        };
+        Some(granule << shape.granule_shift)
+    }
+
+    /// The best place for a piece that no cache has; more of the same go into the cache.
+    #[inline(never)]
+    fn packed_search(&self, context: &Context, count: usize) -> Option<usize> {
+        let shape = &context.map.shape;
+        let choice = self.find_place(context, count, 1, LOOK)?;
+        let granule = (choice.block << (shape.block_shift - shape.granule_shift)) + choice.spot.at;
+        let more = if choice.further == 0 { self.refill_from(context, count, choice.spot.length) } else { 0 };
+        self.settle_choice(context, &choice, count * (more + 1));
+        let class = context.sizes.cache_class(count << shape.granule_shift);
+        if more > 0 {
+            // `refill_from` has made sure of the room.
+            let top = self.packed_top(class).get() as usize;
+            let mut piece = granule;
+            for entry in (top..top + more).rev() {
+                piece += count;
+                context.map.begin_dead(piece);
+                context.map.cache(entry).set(piece as u32);
+            }
+            self.packed_top(class).set((top + more) as u32);
+        } else if class < context.cached_classes as usize {
+            self.gather(context, choice.block, choice.spot.at / 64, class, count);
+        }
+        Some(granule)
+    }
+
+    /// Fills a cache from the holes of its size in a word: they are near, and would be the next ones to be found.
+    fn gather(&self, context: &Context, block: usize, word: usize, class: usize, count: usize) {
+        let flat = context.map.flat(block);
+        let first = (block << (context.map.shape.block_shift - context.map.shape.granule_shift)) + word * 64;
+        let (mut rest, mut taken) = (if count < 64 { flat.equals_in(word, count) } else { 0 }, 0);
+        while rest != 0 && self.packed_push_entry(context, class, first + rest.trailing_zeros() as usize) {
+            taken |= rest & rest.wrapping_neg();
+            rest &= rest - 1;
+        }
+        if taken != 0 {
+            flat.put_down(word, count, taken);
+            self.count_granules(context, block, -((taken.count_ones() as usize * count) as isize));
+            self.hole_changed(context, block, 1, count);
+        }
+    }
+
+    /// How many pieces of `count` granules a hole gives to their cache, which is empty.
+    #[inline(always)]
+    fn refill_from(&self, context: &Context, count: usize, length: usize) -> usize {
+        let class = context.sizes.cache_class(count << context.map.shape.granule_shift);
+        if length < 2 * count || class >= context.cached_classes as usize || self.granules.get() > MARK as usize {
             return 0;
         }
-        self.cache_make_room(context, class, 0);
-        let capacity = context.map.cache(self.top(context, class) - 1).get() & (FULL_BIT - 1);
-        (capacity as usize).min(room / 2 - 1)
+        // All of a hole that a few pieces fill, half of any other that has room for some.
+        let room = length.checked_div(count).unwrap_or(0);
+        let more = if divides(count, length) { room } else { room / 2 };
+        if more < 2 {
+            return 0;
+        }
+        if self.no_pieces_at.get() != self.held.get() {
+            self.cache_make_room(context, class, 0);
+        }
+        let capacity = context.map.cache(self.packed_top(class).get() as usize - 1).get() & (FULL_BIT - 1);
+        (capacity as usize).min(more - 1)
     }
 
-    pub(super) fn packed_second_realloc(&self, context: &Context, address: usize, size: usize) -> bool {
-        let class = |(_, at, end)| context.sizes.cache_class((end - at) << context.map.shape.granule_shift);
-        self.packed_own(context, address).map(class) == Some(context.sizes.cache_class(size))
+    /// Another size for a piece of a block in at most a block, in place or elsewhere. None: take the long way.
+    #[inline(never)]
+    pub(super) fn packed_short_realloc(&self, context: &Context, address: usize, size: usize) -> Option<*mut u8> {
+        let map = &context.map;
+        let offset = address.wrapping_sub(map.base().addr());
+        let old = {
+            let _lock = self.lock_shared(context);
+            let found = self.startable(context, address)?;
+            let shape = &map.shape;
+            let (block, at) = (offset >> shape.block_shift, (offset & (shape.block_size() - 1)) >> shape.granule_shift);
+            let end = at + (found.usable >> shape.granule_shift);
+            if size.wrapping_sub(1) >= shape.block_size() || end > shape.granules_per_block() {
+                return None;
+            }
+            let (old, new) = (end - at, Self::granules_of(context, context.sizes.cache_class(size)));
+            if new < old {
+                self.give_hole(context, block, at + new, end, None);
+                self.settle(context);
+            }
+            if new <= old || self.packed_lengthen(context, block, end, new - old) {
+                return Some(map.address_of(offset));
+            }
+            old
+        };
+        let moved = self.packed_short_alloc(context, size);
+        if let Some(to) = map.offset_of(moved.addr()) {
+            map.copy(offset, to, old << map.shape.granule_shift);
+            self.packed_short_free(context, address);
+        }
+        Some(moved)
+    }
+
+    /// Lengthens the piece that ends at `end` by so many granules of the hole there.
+    fn packed_lengthen(&self, context: &Context, block: usize, end: usize, count: usize) -> bool {
+        let flat = context.map.flat(block);
+        let have = flat.hole_at(end);
+        let fits = flat.extend(end, count);
+        if fits {
+            self.count_granules(context, block, -(count as isize));
+            self.hole_changed(context, block, end, have);
+        }
+        fits
     }
 
     /// Puts a piece that is neither live nor in quarantine any more where it serves again.
@@ -111,7 +280,12 @@ impl Client {
         let (block, at) = (offset >> shape.block_shift, (offset & (shape.block_size() - 1)) >> shape.granule_shift);
         let end = at + (bytes >> shape.granule_shift);
         if end <= shape.granules_per_block() {
-            self.packed_put(context, block, at, end);
+            let flat = context.map.flat(block);
+            let before = flat.hole_before(at);
+            let alone = before.is_none() && !flat.hole_behind(end);
+            if !alone || !self.packed_keep(context, block, at, end) {
+                self.give_hole(context, block, at, end, before);
+            }
         } else {
             self.packed_free(context, offset, bytes);
         }

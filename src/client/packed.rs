@@ -17,11 +17,12 @@
 //! May know: context, memory, flat, pages, reach.
 
 use super::Client;
-use super::pages::{EMPTY_LIST, LIST_SHIFT};
-use super::reach::{FREE_MASK, HOLE_LISTS, hole_list, list_of_reach, number_of};
+use super::pages::LIST_SHIFT;
+use super::reach::{FREE_MASK, hole_list, list_of_reach, number_of};
 use crate::context::Context;
-use crate::flat::{Spot, code};
+use crate::flat::code;
 use crate::memory::{NONE, kind};
+use crate::spot::Spot;
 use crate::status::Status;
 use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
@@ -52,7 +53,7 @@ impl Client {
         record.tail.store(0, Relaxed);
         record.cache_pieces.store(0, Relaxed);
         record.owner.store(self.owner.get() | kind::BUDDY, Relaxed);
-        self.enlist(context, block, flat.granules - covered);
+        self.enlist(context, block, flat.granules() - covered);
     }
 
     #[inline(never)]
@@ -97,9 +98,11 @@ impl Client {
     #[inline(never)]
     pub(super) fn find_place(&self, context: &Context, count: usize, align: usize, look: usize) -> Option<Choice> {
         let want = code(count) as u32;
-        for at in hole_list(want as u8)..=HOLE_LISTS {
+        let mut lists = self.filled() & !0 << hole_list(want as u8);
+        while lists != 0 {
             crate::steps::count();
-            let list = if at < HOLE_LISTS { number_of(at) } else { EMPTY_LIST };
+            let list = number_of(lists.trailing_zeros() as usize);
+            lists &= lists - 1;
             let mut block = self.list(list).map_or(NONE, Cell::get);
             let mut left = look;
             while block != NONE && left > 0 {
@@ -121,11 +124,17 @@ impl Client {
     #[inline(never)]
     fn place_in(&self, context: &Context, block: usize, count: usize, align: usize) -> Option<Choice> {
         let flat = context.map.flat(block);
-        let inside = flat.find(count, align);
+        // Where there are caches they are filled by the way.
+        let inside = flat.find(count, align, context.cached_classes > 0);
+        if let Some(spot) = inside
+            && spot.length == count
+        {
+            return Some(Choice { block, spot, further: 0 });
+        }
         let length = flat.last_hole();
-        let hole = flat.granules - length;
+        let hole = flat.granules() - length;
         let at = (hole + align - 1) & !(align - 1);
-        let (own, room) = (flat.granules.saturating_sub(at), inside.map_or(usize::MAX, |spot| spot.length));
+        let (own, room) = (flat.granules().saturating_sub(at), inside.map_or(usize::MAX, |spot| spot.length));
         if own > 0 && own < count && length < room {
             let front = self.front(context, block + 1);
             if own + front >= count && length + front < room {
@@ -169,7 +178,8 @@ impl Client {
         };
         self.now_holds(self.held.get() as usize + fresh);
         self.begin_map(context, head, head, 0);
-        context.map.flat(head).take(&Spot { hole: 0, length: shape.granules_per_block(), at: 0 }, count);
+        let all = Spot { hole: 0, length: shape.granules_per_block(), at: 0 };
+        context.map.flat(head).take(&all, count);
         self.count_granules(context, head, -(shape.granules_per_block() as isize));
         self.relist(context, head);
         self.go_on(context, head, head + 1, head + fresh, head + blocks, rest);
@@ -247,10 +257,8 @@ impl Client {
     /// Makes a part of a block free; the hole before it begins at `before`.
     #[inline(never)]
     pub(super) fn give_hole(&self, context: &Context, block: usize, from: usize, to: usize, before: Option<usize>) {
-        let flat = context.map.flat(block);
-        let start = flat.give(from, to, before);
-        self.count_granules(context, block, (to - from) as isize);
-        self.hole_changed(context, block, start, flat.hole_at(start));
+        let (start, length) = context.map.flat(block).give(from, to, before);
+        self.hole_grew(context, block, start, length, to - from);
     }
 
     /// Gives the context the `count` blocks before `end`.

@@ -201,6 +201,9 @@ impl Client {
         let (prev, next) = (record.prev.load(Relaxed), record.next.load(Relaxed));
         if prev == NONE {
             head.set(next);
+            if next == NONE && context.sizes.packed() {
+                self.fill(list, false);
+            }
         } else {
             context.map.record(prev as usize).next.store(next, Relaxed);
         }

@@ -40,12 +40,24 @@ pub(super) fn hole_list(code: u8) -> usize {
     }
 }
 
-/// The number by which a block's state names list `at` of those with holes.
+/// The number by which a block's state names list `at` of those with holes; behind them comes that of the empty blocks.
 pub(super) fn number_of(at: usize) -> usize {
     match at {
         0..MAX_CLASSES => LISTS + at,
         _ if at == HOLE_LISTS - 1 => RUN_LIST,
+        HOLE_LISTS => EMPTY_LIST,
         _ => at - MAX_CLASSES,
+    }
+}
+
+/// The bit of a list in `filled`, by its number; 0 for the list of full blocks.
+fn place_of(number: usize) -> u32 {
+    match number {
+        RUN_LIST => 1 << (HOLE_LISTS - 1),
+        EMPTY_LIST => 1 << HOLE_LISTS,
+        FULL_LIST => 0,
+        _ if number >= LISTS => 1u32.wrapping_shl((number - LISTS) as u32),
+        _ => 1u32.wrapping_shl((number + MAX_CLASSES) as u32),
     }
 }
 
@@ -65,6 +77,25 @@ impl Client {
     /// A list of blocks by its number.
     pub(crate) fn list(&self, number: usize) -> Option<&Cell<u32>> {
         self.lists.get(number).or_else(|| self.slabs.get(number.wrapping_sub(LISTS)))
+    }
+
+    /// The lists with holes that are not empty, and that of the empty blocks, as bits by `number_of`.
+    #[inline(always)]
+    pub(crate) fn filled(&self) -> u32 {
+        self.open_parity.get()
+    }
+
+    /// The same by a look at each list.
+    pub(crate) fn expected_filled(&self) -> u32 {
+        let filled = |at: &u32| self.list(number_of(*at as usize)).is_some_and(|head| head.get() != NONE);
+        (0..=HOLE_LISTS as u32).filter(filled).fold(0, |bits, at| bits | 1 << at)
+    }
+
+    /// Notes that the list which a block's state names so is empty now, or not.
+    #[inline(always)]
+    pub(super) fn fill(&self, list: usize, filled: bool) {
+        let bit = place_of(list);
+        self.open_parity.set(if filled { self.filled() | bit } else { self.filled() & !bit });
     }
 
     /// How many lists of blocks there are.
@@ -89,7 +120,7 @@ impl Client {
     pub(crate) fn reach(&self, context: &Context, block: usize) -> u8 {
         let flat = context.map.flat(block);
         let tail = flat.last_hole();
-        if tail == flat.granules {
+        if tail == flat.granules() {
             return EMPTY;
         }
         let longest = flat.longest();
@@ -101,20 +132,51 @@ impl Client {
     pub(crate) fn largest_hole(&self, context: &Context, block: usize) -> usize {
         let flat = context.map.flat(block);
         let tail = flat.last_hole();
-        let mut most = if tail > 0 { (tail + self.front(context, block + 1)).min(flat.granules) } else { 0 };
+        let mut most = if tail > 0 { (tail + self.front(context, block + 1)).min(flat.granules()) } else { 0 };
         flat.holes(&mut |_, length| most = most.max(length));
         most
     }
 
     /// Notes that a block has more (or fewer) free granules now.
+    #[inline(always)]
     pub(super) fn count_granules(&self, context: &Context, block: usize, change: isize) {
         let state = &context.map.record(block).state;
         let old = state.load(Relaxed);
         state.store((old & !FREE_MASK) | (old.wrapping_add_signed(change as i32) & FREE_MASK), Relaxed);
     }
 
-    /// Puts a block into the right list after its hole at `hole`, `length` granules long, was there for the last or the
-    /// first time: for shorter ones than the longest nothing has to be done.
+    /// Puts a block into the right list after a hole of `length` granules came to be at `start`, in place of shorter ones
+    /// if of any; `more` of its granules were not free before.
+    #[inline(always)]
+    pub(super) fn hole_grew(&self, context: &Context, block: usize, start: usize, length: usize, more: usize) {
+        self.count_granules(context, block, more as isize);
+        if start == 0 || start + length == context.map.shape.granules_per_block() {
+            self.end_grew(context, block, start, length);
+        } else {
+            self.reaches_now(context, block, code(length));
+        }
+    }
+
+    #[inline(always)]
+    fn reaches_now(&self, context: &Context, block: usize, reach: u8) {
+        if reach as u32 > context.map.record(block).state.load(Relaxed) >> LIST_SHIFT {
+            self.relist_to(context, block, reach);
+        }
+    }
+
+    /// The same for a hole at one of the ends, or both.
+    #[inline(never)]
+    fn end_grew(&self, context: &Context, block: usize, start: usize, length: usize) {
+        let all = context.map.shape.granules_per_block();
+        let front = if start + length == all { self.front(context, block + 1) } else { 0 };
+        self.reaches_now(context, block, if length == all { EMPTY } else { code(length + front) });
+        if start == 0 {
+            self.relist_before(context, block);
+        }
+    }
+
+    /// Puts a block into the right list after its hole at `hole`, `length` granules long, was there for the last time:
+    /// for shorter ones than the longest nothing has to be done.
     #[inline(never)]
     pub(super) fn hole_changed(&self, context: &Context, block: usize, hole: usize, length: usize) {
         let reach = context.map.record(block).state.load(Relaxed) >> LIST_SHIFT;
@@ -129,9 +191,14 @@ impl Client {
 
     #[inline(never)]
     pub(super) fn relist(&self, context: &Context, block: usize) {
+        self.relist_to(context, block, self.reach(context, block));
+    }
+
+    #[inline(never)]
+    fn relist_to(&self, context: &Context, block: usize, new: u8) {
         let record = context.map.record(block);
         let state = record.state.load(Relaxed);
-        let (old, new) = ((state >> LIST_SHIFT) as u8, self.reach(context, block));
+        let old = (state >> LIST_SHIFT) as u8;
         record.state.store((new as u32) << LIST_SHIFT | (state & FREE_MASK), Relaxed);
         let (old, new) = (list_of_reach(old), list_of_reach(new));
         if new != old {
@@ -157,6 +224,7 @@ impl Client {
         record.next.store(at, Relaxed);
         if before == NONE {
             head.set(block as u32);
+            self.fill(list, true);
         } else {
             context.map.record(before as usize).next.store(block as u32, Relaxed);
         }

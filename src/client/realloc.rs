@@ -33,8 +33,14 @@ impl Client {
     #[inline(never)]
     pub fn reallocate(&self, address: usize, size: usize) -> *mut u8 {
         let context = self.context();
-        if self.is_simple(context) && self.second_realloc(context, address, size) {
-            return context.map.address_of(address.wrapping_sub(context.map.base().addr()));
+        if self.is_simple(context) {
+            if context.sizes.packed() {
+                if let Some(place) = self.packed_short_realloc(context, address, size) {
+                    return place;
+                }
+            } else if self.second_realloc(context, address, size) {
+                return context.map.address_of(address.wrapping_sub(context.map.base().addr()));
+            }
         }
         let request = Request { size: size.max(1), alignment: 0, zero: false };
         if address == 0 || context.busy(self.address()) {

@@ -7,6 +7,7 @@ use super::region::{Content, Region};
 use crate::client::Client;
 use crate::context::{Context, HEADER_SIZE, MARK};
 use crate::ffi::*;
+use crate::flat::Words;
 use crate::layout::{BLOCK_RECORD_SIZE, CACHE_PIECE, SLAB_RECORD_SIZE, SLOT_SIZE, Shape};
 use crate::memory::{Map, kind};
 use crate::sizes::{Class, MAX_CLASSES, Sizes};
@@ -155,11 +156,11 @@ impl Target {
                 let flat = map.flat(block);
                 add(
                     if dealt { "sums" } else { "sums, unused" },
-                    flat.sums.as_ptr().cast(),
-                    size_of_val(flat.sums),
+                    flat.0.sums().as_ptr().cast(),
+                    size_of_val(flat.0.sums()),
                     dealt,
                 );
-                let longest = flat.longest;
+                let longest = flat.0.eights();
                 add(
                     if dealt { "longest" } else { "longest, unused" },
                     longest.as_ptr().cast(),
