@@ -14,6 +14,8 @@
 mod cells;
 mod json;
 mod pieces;
+mod sheet;
+mod strip;
 mod svg;
 mod text;
 

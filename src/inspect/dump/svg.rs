@@ -8,29 +8,20 @@
 //!   legend of clients
 //! ```
 //!
-//! A cell is a power of two of bytes: a part of a block, a block, or many. A cell with several owners is cut into
-//! a strip for each. Equal neighbours become one shape, so an empty terabyte is a few rectangles.
+//! A cell is a power of two of bytes: a part of a block, a block, or many. Where it lies says sheet.rs, how it is painted strip.rs.
 //! No style sheet, no script, nothing from outside: any viewer draws it, also inside another document.
-//! May know: cells, pieces, stats, context.
+//! May know: cells, pieces, sheet, strip, stats, context.
 
-use super::cells::{Cell, FREE, OTHERS, RECORDS, Share, cell_shift, cells, cells_in};
+use super::cells::{RECORDS, cells, cells_in};
 use super::pieces::{Detail, Piece, Pieces, State};
+use super::sheet::{CELL, COLUMNS, LEFT, Map, WIDTH};
+use super::strip::{Painter, Strip, colour};
 use super::{Figures, Out, flag_names, percent};
 use crate::client::Client;
 use crate::client::limits::all;
 use crate::context::Context;
 use crate::text::Sink;
 
-const COLUMNS: usize = 64;
-/// Most cells for blocks; the tables in front of them take a few more.
-const MOST: usize = 32 * COLUMNS;
-/// Pixels: of a cell, left of the map, between rows, and in all.
-const CELL: usize = 14;
-const LEFT: usize = 76;
-const GAP: usize = 3;
-const WIDTH: usize = LEFT + COLUMNS * CELL + 28;
-/// Where the map begins.
-const TOP: usize = 128;
 /// Clients in the legend.
 const LEGEND: usize = 24;
 const LEGEND_ROW: usize = 34;
@@ -46,60 +37,6 @@ pub fn write(context: &Context, out: &mut Out<'_>) {
     frames(context, &map, out);
     legend(context, &map, out);
     out.put(b"</svg>\n");
-}
-
-/// Where things are drawn.
-struct Map {
-    /// log2 of a cell's bytes.
-    shift: u32,
-    block: usize,
-    /// Rows of tables in front of block 0, and rows in all.
-    first_row: usize,
-    rows: usize,
-    /// Pixels of a row.
-    height: usize,
-    tables: usize,
-}
-
-impl Map {
-    fn of(context: &Context) -> Map {
-        let shape = &context.map.shape;
-        let total = context.map.blocks << shape.block_shift;
-        let tables = context.map.record_bytes();
-        let shift = cell_shift(total, shape.unit_shift, MOST);
-        let rows = |bytes: usize| cells_in(bytes, shift).div_ceil(COLUMNS);
-        let first_row = rows(tables);
-        let all = first_row + rows(total);
-        let height = if all <= 10 {
-            32
-        } else if all <= 20 {
-            22
-        } else {
-            16
-        };
-        Map { shift, block: shape.block_size(), first_row, rows: all, height, tables }
-    }
-
-    /// How far an offset from block 0 is down the tape, in pixels.
-    #[inline(never)]
-    fn pixels(&self, offset: usize) -> usize {
-        let rest = offset & ((1 << self.shift) - 1);
-        (self.first_row * COLUMNS + (offset >> self.shift)) * CELL + ((rest * CELL) >> self.shift)
-    }
-
-    /// The place of a pixel of the tape.
-    #[inline(never)]
-    fn place(&self, pixels: usize) -> (usize, usize) {
-        (LEFT + pixels % (COLUMNS * CELL), self.y(pixels / (COLUMNS * CELL)))
-    }
-
-    fn y(&self, row: usize) -> usize {
-        TOP + row * (self.height + GAP)
-    }
-
-    fn bottom(&self) -> usize {
-        self.y(self.rows)
-    }
 }
 
 // ---- around the map ----
@@ -255,121 +192,6 @@ fn tape(context: &Context, map: &Map, out: &mut Out<'_>) {
     painter.flush();
 }
 
-/// One owner's part of a row: pixels of the tape, and pixels of height.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Strip {
-    from: usize,
-    to: usize,
-    owner: u32,
-    used: usize,
-    cached: usize,
-}
-
-struct Painter<'a, 'b> {
-    out: &'a mut Out<'b>,
-    map: &'a Map,
-    /// Not drawn yet: it may become longer.
-    strip: Option<Strip>,
-}
-
-impl Painter<'_, '_> {
-    fn cell(&mut self, cell: &Cell<'_>) {
-        let height = self.map.height;
-        let all = CELL.min((cell.bytes * CELL) >> self.map.shift).max(1);
-        let start = (self.map.first_row * COLUMNS + cell.number) * CELL;
-        let mut from = start;
-        let mut edges = Edges::new(cell, all);
-        for share in cell.shares {
-            let to = start + edges.next(share);
-            let used = level(share.used, share.bytes, height);
-            let cached = level(share.cached, share.bytes, height).min(height - used);
-            self.add(Strip { from, to, owner: share.owner, used, cached });
-            from = to;
-        }
-    }
-
-    #[inline(never)]
-    fn add(&mut self, strip: Strip) {
-        let row = COLUMNS * CELL;
-        match &mut self.strip {
-            Some(open)
-                if Strip { from: open.from, to: open.to, ..strip } == *open
-                    && open.to == strip.from
-                    && open.from / row == strip.from / row =>
-            {
-                open.to = strip.to;
-            }
-            _ => {
-                self.flush();
-                self.strip = Some(strip);
-            }
-        }
-    }
-
-    /// Draws `height` pixels of a strip from `down` on.
-    #[inline(never)]
-    fn shape(&mut self, strip: &Strip, look: &str, down: usize, height: usize) {
-        let width = strip.to.saturating_sub(strip.from);
-        if width == 0 || height == 0 {
-            return;
-        }
-        let (x, y) = self.map.place(strip.from);
-        self.out.say(look, &[colour(strip.owner)]);
-        self.out.say(" d=\"M~ ~h~v~h-~z\"/>\n", &[x, y + down, width, height, width]);
-    }
-
-    #[inline(never)]
-    fn flush(&mut self) {
-        let Some(strip) = self.strip.take() else { return };
-        let height = self.map.height;
-        let plain = match strip.owner {
-            FREE => "<path fill=\"#eef0f2\"",
-            RECORDS => "<path fill=\"url(#vmma-records)\"",
-            OTHERS => "<path fill=\"#555\"",
-            _ => {
-                let free = height - strip.used - strip.cached;
-                self.shape(&strip, "<path fill=\"#$\" opacity=\".22\"", 0, free);
-                self.shape(&strip, "<path fill=\"#$\" opacity=\".55\"", free, strip.cached);
-                self.shape(&strip, "<path fill=\"#$\"", free + strip.cached, strip.used);
-                return;
-            }
-        };
-        self.shape(&strip, plain, 0, height);
-    }
-}
-
-/// Where the strips of a cell end. A client that has anything in it gets two pixels, so that it is seen, if there is
-/// room for that; the others are divided by bytes.
-struct Edges {
-    bytes: usize,
-    least: usize,
-    shared: usize,
-    fixed: usize,
-    done: usize,
-}
-
-impl Edges {
-    fn new(cell: &Cell<'_>, all: usize) -> Edges {
-        let clients = cell.shares.iter().filter(|share| share.is_client()).count();
-        let least = if clients * 2 <= all { 2 } else { 0 };
-        Edges { bytes: cell.bytes, least, shared: all - clients * least, fixed: 0, done: 0 }
-    }
-
-    /// Pixels from the beginning of the cell to the end of the next share.
-    fn next(&mut self, share: &Share) -> usize {
-        self.fixed += if share.is_client() { self.least } else { 0 };
-        self.done += share.bytes;
-        self.fixed + level(self.done, self.bytes, self.shared)
-    }
-}
-
-/// `part` of `bytes` as pixels of `height`: at least one if it is not 0.
-#[inline(never)]
-fn level(part: usize, bytes: usize, height: usize) -> usize {
-    let pixels = (part * height + bytes / 2).checked_div(bytes).unwrap_or(0);
-    pixels.max((part > 0) as usize).min(height)
-}
-
 /// White lines where blocks begin; none inside a run of blocks, and none if a cell is more than a block.
 fn edges(context: &Context, map: &Map, out: &mut Out<'_>) {
     if 1 << map.shift > map.block {
@@ -436,108 +258,5 @@ fn frame(map: &Map, piece: &Piece, out: &mut Out<'_>) {
             "<text stroke=\"none\" fill=\"#$\" x=\"~\" y=\"~\">@</text>\n",
             &[colour, label_x, label_y, piece.length],
         );
-    }
-}
-
-/// A client's colour: dark enough for white letters, and unlike its neighbours'.
-#[inline(never)]
-fn colour(slot: u32) -> usize {
-    const PALETTE: [u32; 12] = [
-        0x3b6fb6, 0xd9772b, 0x3f9b4b, 0xc23b42, 0x8661b5, 0x2a9fae, 0xd163a6, 0x8a5a44, 0x9a9426, 0x1f3f77, 0xe0a526,
-        0x7a1f4b,
-    ];
-    let colour = PALETTE.get(slot as usize % PALETTE.len()).map_or(0, |&colour| colour as usize);
-    // All again darker, then all again paler.
-    let half = colour >> 1 & 0x7f7f7f;
-    match slot as usize / PALETTE.len() % 3 {
-        0 => colour,
-        1 => half,
-        _ => half + 0x5a5a5a,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn share(owner: u32, bytes: usize) -> Share {
-        Share { owner, bytes, used: bytes, cached: 0 }
-    }
-
-    fn widths(shares: &[Share], all: usize) -> Vec<usize> {
-        let cell = Cell { number: 0, bytes: shares.iter().map(|share| share.bytes).sum(), used: 0, shares };
-        let mut edges = Edges::new(&cell, all);
-        let mut from = 0;
-        let width = |share| {
-            let to = edges.next(share);
-            to - std::mem::replace(&mut from, to)
-        };
-        shares.iter().map(width).collect()
-    }
-
-    #[test]
-    fn strips_fill_a_cell_and_the_smallest_client_is_seen() {
-        let cases: [&[Share]; 6] = [
-            &[share(0, 100)],
-            &[share(0, 1), share(FREE, usize::MAX >> 8)],
-            &[share(0, 1), share(1, 1), share(2, 1), share(3, 1), share(4, usize::MAX >> 8)],
-            &[share(0, 1), share(FREE, usize::MAX >> 8), share(1, 1)],
-            &[share(RECORDS, 1), share(FREE, 1)],
-            &[share(0, 33), share(1, 33), share(2, 33)],
-        ];
-        for shares in cases {
-            let widths = widths(shares, CELL);
-            assert_eq!(widths.iter().sum::<usize>(), CELL, "{shares:?}");
-            for (width, share) in widths.iter().zip(shares) {
-                assert!(*width >= 2 || !share.is_client(), "{shares:?} {widths:?}");
-            }
-        }
-        assert_eq!(widths(&[share(0, 1), share(1, 1)], 1).iter().sum::<usize>(), 1, "a short last cell");
-        let crowd: Vec<Share> = (0..super::super::cells::SHARES as u32).map(|owner| share(owner, 1)).collect();
-        let crowded = widths(&crowd, CELL);
-        assert_eq!(crowded.iter().sum::<usize>(), CELL);
-        assert!(crowded.iter().all(|&width| width > 0), "{crowded:?}");
-    }
-
-    #[test]
-    fn levels_show_something_for_something() {
-        assert_eq!((level(0, 100, 16), level(1, 1 << 30, 16), level(50, 100, 16), level(100, 100, 16)), (0, 1, 8, 16));
-        assert_eq!((level(0, 0, 16), level(5, 0, 16)), (0, 1));
-    }
-
-    fn painted(strips: &[Strip]) -> usize {
-        let mut text = Vec::new();
-        let mut write = |part: &[u8]| {
-            text.extend_from_slice(part);
-            0
-        };
-        let mut out = Out::new(super::super::SVG, &mut write);
-        let map = Map { shift: 10, block: 1024, first_row: 0, rows: 4, height: 16, tables: 0 };
-        let mut painter = Painter { out: &mut out, map: &map, strip: None };
-        strips.iter().for_each(|strip| painter.add(*strip));
-        painter.flush();
-        out.finish();
-        String::from_utf8(text).unwrap().matches("<path").count()
-    }
-
-    #[test]
-    fn equal_neighbours_become_one_shape_within_a_row() {
-        let strip = |from: usize, to: usize, owner: u32, used: usize| Strip { from, to, owner, used, cached: 0 };
-        let row = COLUMNS * CELL;
-        assert_eq!(painted(&[strip(0, 14, 1, 16), strip(14, 28, 1, 16), strip(28, 30, 1, 16)]), 1);
-        assert_eq!(painted(&[strip(0, 14, 1, 16), strip(14, 28, 2, 16)]), 2, "another owner");
-        assert_eq!(painted(&[strip(0, 14, 1, 16), strip(14, 28, 1, 8)]), 3, "another level: used and free");
-        assert_eq!(painted(&[strip(0, row, FREE, 0), strip(row, row + 14, FREE, 0)]), 2, "another row");
-        assert_eq!(painted(&[]), 0);
-    }
-
-    #[test]
-    fn the_first_colours_are_all_different() {
-        for slot in 0..36 {
-            assert!(colour(slot) < 1 << 24);
-            for other in 0..slot {
-                assert_ne!(colour(slot), colour(other), "{slot} {other}");
-            }
-        }
     }
 }
