@@ -9,7 +9,7 @@ fn teardown<H: Heap>(c: &mut Criterion) {
     c.benchmark_group("teardown-100000").bench_function(H::NAME, |b| {
         // Filling takes far longer than deleting, so only a few deletions of those asked for are made, and scaled up.
         b.iter_custom(|iters| {
-            let (runs, mut spent) = (iters.min(10), Duration::ZERO);
+            let (runs, mut spent) = (iters.min(100), Duration::ZERO);
             for _ in 0..runs {
                 let mut h = H::open();
                 let p: Vec<*mut u8> = (0..LIVE).map(|_| h.alloc(64)).collect();
