@@ -32,6 +32,8 @@ pub const MAX_BLOCKS: usize = (u32::MAX - 15) as usize;
 pub const MAX_UNITS: usize = MAX_BLOCKS;
 /// Cache entries come in pieces of this many.
 pub const CACHE_PIECE: usize = 8;
+/// The entries of the first block begin behind these: a whole cache line, so that no two blocks share one.
+pub const FIRST_CACHE: usize = TABLE_ALIGN / 4;
 
 const MIN_BLOCK_SHIFT: u32 = 10;
 const MAX_BLOCK_SHIFT: u32 = 30;
@@ -172,7 +174,7 @@ impl Tables {
             (&mut tables.sums, shape.sum_words_per_block() * 8, 0),
             (&mut tables.longest, shape.longest_per_block() * 8, 0),
             // The first entries of the cache table are the empty cache that all clients without one share.
-            (&mut tables.caches, shape.cache_entries as usize * 4, CACHE_PIECE * 4),
+            (&mut tables.caches, shape.cache_entries as usize * 4, FIRST_CACHE * 4),
             (&mut tables.slack, slack, 0),
         ];
         for (start, per_block, more) in order {

@@ -375,7 +375,7 @@ impl Map {
     /// One cache entry.
     #[inline(always)]
     pub fn cache(&self, entry: usize) -> &Cell<u32> {
-        debug_assert!(entry < self.blocks * self.shape.cache_entries as usize + crate::layout::CACHE_PIECE);
+        debug_assert!(entry < self.blocks * self.shape.cache_entries as usize + crate::layout::FIRST_CACHE);
         // SAFETY: as in `record`; entries belong to the owner of the block that they lie with. The first few,
         // which all clients share, are never written after creation.
         unsafe { &*self.caches.add(entry) }
@@ -383,7 +383,7 @@ impl Map {
 
     /// The first cache entry that lies with `block`.
     pub fn first_cache(&self, block: usize) -> usize {
-        crate::layout::CACHE_PIECE + block * self.shape.cache_entries as usize
+        crate::layout::FIRST_CACHE + block * self.shape.cache_entries as usize
     }
 
     /// Which cache entry a pointer into the cache table is.

@@ -19,7 +19,7 @@
 
 use super::{Client, FULL_LIST, PACKED_TOPS};
 use crate::context::{Context, FULL_BIT, MARK};
-use crate::layout::CACHE_PIECE;
+use crate::layout::{CACHE_PIECE, FIRST_CACHE};
 use crate::memory::NONE;
 use crate::sizes::most_cached;
 use core::cell::Cell;
@@ -54,8 +54,8 @@ impl Client {
             let from = self.tops.get(class)?.load(Relaxed).addr().wrapping_sub(context.map.cache_table().addr());
             (from & 3 == 0).then_some(from / 4)?
         };
-        let entries = CACHE_PIECE + context.map.blocks * context.map.shape.cache_entries as usize;
-        (top == Context::NULL_CACHE || (CACHE_PIECE + 1..entries).contains(&top)).then_some(top)
+        let entries = FIRST_CACHE + context.map.blocks * context.map.shape.cache_entries as usize;
+        (top == Context::NULL_CACHE || (FIRST_CACHE + 1..entries).contains(&top)).then_some(top)
     }
 
     #[inline(always)]
@@ -284,7 +284,7 @@ impl Client {
 
 /// The block with whose records a cache entry lies.
 pub(crate) fn block_of_entry(context: &Context, entry: usize) -> Option<usize> {
-    entry.checked_sub(CACHE_PIECE)?.checked_div(context.map.shape.cache_entries as usize)
+    entry.checked_sub(FIRST_CACHE)?.checked_div(context.map.shape.cache_entries as usize)
 }
 
 /// Pieces for so many entries and two marks.

@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::context::{Context, HEADER_SIZE, MARK};
 use crate::ffi::*;
 use crate::flat::Words;
-use crate::layout::{BLOCK_RECORD_SIZE, CACHE_PIECE, SLAB_RECORD_SIZE, SLOT_SIZE, Shape};
+use crate::layout::{BLOCK_RECORD_SIZE, FIRST_CACHE, SLAB_RECORD_SIZE, SLOT_SIZE, Shape};
 use crate::memory::{Map, kind};
 use crate::sizes::{Class, MAX_CLASSES, Sizes};
 use crate::tools::Tools;
@@ -191,7 +191,7 @@ impl Target {
     /// Cache entries: the marks and what is between them and the top; the quarantine's entries.
     fn cache_parts(&self, parts: &mut Vec<Part>) {
         let context = self.inside();
-        let entries = CACHE_PIECE + context.map.blocks * context.map.shape.cache_entries as usize;
+        let entries = FIRST_CACHE + context.map.blocks * context.map.shape.cache_entries as usize;
         let mut used = vec![false; entries];
         used[..2].fill(true);
         for slot in 0..context.slots_used.load(Relaxed) {

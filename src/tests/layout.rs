@@ -27,7 +27,7 @@ fn assert_sound(layout: &Layout, memory: usize, size: usize) {
         (tables.nodes, blocks * shape.node_words_per_block() * 8),
         (tables.sums, blocks * shape.sum_words_per_block() * 8),
         (tables.longest, blocks * shape.longest_per_block() * 8),
-        (tables.caches, (CACHE_PIECE + blocks * shape.cache_entries as usize) * 4),
+        (tables.caches, (FIRST_CACHE + blocks * shape.cache_entries as usize) * 4),
         (tables.slack, if shape.slack { blocks * shape.block_size() / 16 } else { 0 }),
         (tables.end, 0),
     ];
