@@ -21,7 +21,7 @@
 //! May know: bitmap, spot, steps. Plain arithmetic over granule numbers; wrong numbers are refused, nothing can panic.
 
 use crate::bitmap::{BitSet, words_for};
-use crate::spot::{Spot, at_least};
+use crate::eights::greatest;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -59,6 +59,16 @@ pub enum What {
     Hole,
     Live,
     Dead,
+}
+
+/// A place for a piece.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Spot {
+    /// The hole that it lies in.
+    pub hole: usize,
+    pub length: usize,
+    /// Where the piece begins.
+    pub at: usize,
 }
 
 /// Where the words of a block are. Who asks has made sure that there is such a word.
@@ -481,23 +491,4 @@ impl<'a, W: Words<'a>> Flat<W> {
             && (0..groups).all(|group| self.byte(self.group_byte(group)) == greatest(self.group(group)))
             && sums.is_none_or(|sums| sums.consistent())
     }
-}
-
-/// The greatest of the bytes.
-#[inline(never)]
-fn greatest(words: &[Cell<u64>]) -> u8 {
-    let mut most = 0u8;
-    for word in words {
-        let mut rest = word.get();
-        while rest != 0 && most < u8::MAX {
-            let more = at_least(rest, most + 1);
-            if more == 0 {
-                break;
-            }
-            let shift = more.trailing_zeros() & !7;
-            most = (rest >> shift) as u8;
-            rest = rest >> shift >> 8;
-        }
-    }
-    most
 }

@@ -11,8 +11,8 @@
 //!   guard      red zones, patterns
 //!   memory     numbers to pointers                  layout    where tables lie
 //!   space      the free units of a block: word, or buddy: split and merge      flat, spot  pieces of a PACKED block, and the search
-//!   sizes  size classes      bitmap  bit sets
-//!   sys        the operating system                 status, flags, text, steps
+//!   sizes  size classes      bitmap  bit sets      eights  eight bytes in a word
+//!   sys        the operating system                 status, flags, text, steps, mix
 //!   tools      AddressSanitizer, memcheck
 //! ```
 //!
@@ -44,6 +44,7 @@ mod buddy;
 mod check;
 mod client;
 mod context;
+mod eights;
 pub mod ffi;
 mod flags;
 mod flat;
@@ -52,6 +53,7 @@ pub mod host;
 mod inspect;
 mod layout;
 mod memory;
+mod mix;
 mod sizes;
 mod space;
 mod spot;

@@ -190,7 +190,7 @@ impl Map {
 
     /// Over every field: none changes after creation.
     pub fn checksum(&self) -> u64 {
-        use crate::context::mix;
+        use crate::mix::mix;
         let shape = &self.shape;
         let tables: [usize; 25] = [
             self.memory.addr(),

@@ -187,7 +187,7 @@ impl Sizes {
 
     /// Over every field, for the context's checksum.
     pub fn checksum(&self, mut hash: u64) -> u64 {
-        use crate::context::mix;
+        use crate::mix::mix;
         hash = mix(hash, (self.unit_shift as u64) << 32 | self.block_shift as u64);
         hash = mix(hash, self.alignment as u64);
         hash = mix(hash, (self.count as u64) << 1 | self.packed as u64);

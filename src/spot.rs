@@ -5,22 +5,14 @@
 //!
 //! Cost: one step for each word that is looked into; a byte for each word is read.
 //! Invariant: if a hole serves, one is found.
-//! May know: flat, steps. Plain arithmetic.
+//! May know: flat, eights, steps. Plain arithmetic.
 
-use crate::flat::{EXACT, Flat, GROUP, Words, code};
+use crate::eights::{at_least, equal};
+use crate::flat::{EXACT, Flat, GROUP, Spot, Words, code};
 
 /// Words that a search visits for a shorter hole: pieces of a few granules are many, and find one soon.
 const VISITS: [i32; 2] = [16, 5];
 const FEW: usize = 16;
-/// A place for a piece.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Spot {
-    /// The hole that it lies in.
-    pub hole: usize,
-    pub length: usize,
-    /// Where the piece begins.
-    pub at: usize,
-}
 
 impl<'a, W: Words<'a>> Flat<W> {
     /// A good hole for `count` granules that begin at a multiple of `align`, a power of two: the first word whose longest
@@ -135,22 +127,4 @@ fn long_enough(begins: u64, holes: u64, count: usize) -> u64 {
         near |= near >> (want - have);
     }
     if want > 0 { holes & !near } else { holes }
-}
-
-const LOW: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = LOW << 7;
-
-/// The high bits of the bytes that are `want`; of those behind the first, some that are not.
-#[inline(always)]
-fn equal(eight: u64, want: u8) -> u64 {
-    let other = eight ^ (LOW * want as u64);
-    other.wrapping_sub(LOW) & !other & HIGH
-}
-
-/// The high bits of the bytes that are at least `want`.
-#[inline(always)]
-pub fn at_least(eight: u64, want: u8) -> u64 {
-    let want = LOW * want as u64;
-    let low = (eight | HIGH) - (want & !HIGH);
-    ((eight & !want) | (!(eight ^ want) & low)) & HIGH
 }

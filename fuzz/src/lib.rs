@@ -44,12 +44,12 @@ mod space;
 #[path = "../../src/word.rs"]
 #[allow(dead_code)]
 mod word;
-/// What sizes.rs needs of the library's module of this name.
-mod context {
-    pub fn mix(hash: u64, value: u64) -> u64 {
-        hash.rotate_left(7) ^ value
-    }
-}
+#[path = "../../src/eights.rs"]
+#[allow(dead_code)]
+mod eights;
+#[path = "../../src/mix.rs"]
+#[allow(dead_code)]
+mod mix;
 
 /// A target: its name and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));

@@ -16,6 +16,7 @@ pub mod slots;
 use crate::flags;
 use crate::layout::{Error, Extras, Layout, TABLE_ALIGN};
 use crate::memory::Map;
+use crate::mix::mix;
 use crate::sizes::Sizes;
 use crate::sys;
 use core::cell::Cell;
@@ -88,15 +89,6 @@ pub fn extras(accepted: u32) -> Extras {
         slack: accepted & flags::GUARD != 0,
         packed: accepted & flags::PACKED != 0,
     }
-}
-
-/// Mixes a value into a checksum (the finalizer of splitmix64, so that every bit reaches every bit).
-#[inline(never)]
-pub fn mix(hash: u64, value: u64) -> u64 {
-    let mut x = (hash ^ value).wrapping_add(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }
 
 impl Context {

@@ -1,9 +1,10 @@
 //! Misuse is told: to the host's error handler, and with ABORT to stderr, before the process ends.
 //! May know: callbacks, text, sys.
 
+use super::Context;
 use super::callbacks::Kind;
-use super::{Context, mix};
 use crate::flags;
+use crate::mix::mix;
 use crate::status::{Status, words};
 use crate::sys;
 use crate::text::{Line, Sink, say};

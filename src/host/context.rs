@@ -3,8 +3,9 @@
 //! Invariant: `handle` is a live context's until it is dropped; nothing but this deletes it.
 //! May know: everything below; client (to make one).
 
-use super::client::{Client, ClientId};
+use super::client::Client;
 use super::error::{Error, outcome};
+use super::identity::ClientId;
 use super::look::{DumpFormat, Misuse, Stats, dump};
 use super::{ContextOptions, Flags, Local, Threading, Threads, no_unwinding};
 use crate::check;

@@ -1,8 +1,8 @@
 //! What calls tell: allocations, figures, misuse, dumps.
 //! May know: context, inspect.
 
-use super::client::ClientId;
 use super::error::Error;
+use super::identity::ClientId;
 use super::no_unwinding;
 use crate::context::{Context, report::Report};
 use crate::inspect;

@@ -58,12 +58,14 @@ mod alloc;
 mod client;
 mod context;
 mod error;
+mod identity;
 mod look;
 mod options;
 
-pub use client::{Client, ClientId, Name};
+pub use client::Client;
 pub use context::Context;
 pub use error::Error;
+pub use identity::{ClientId, Name};
 pub use look::{Allocation, DumpFormat, Misuse, Stats};
 pub use options::ContextOptions;
 

@@ -4,7 +4,7 @@
 
 use super::Rng;
 use crate::flat::*;
-use crate::spot::{Spot, divides};
+use crate::spot::divides;
 use std::cell::Cell;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
