@@ -16,7 +16,7 @@
 //! of one word) and fits a block; `class_of(n)` is the first class whose cell holds n bytes.
 //! May know: nothing. Plain arithmetic, no pointers.
 
-/// Most slab classes of any context (PACKED at alignment 8).
+/// Places for slab classes. (PACKED has none, and as many lists of blocks more.)
 pub const MAX_CLASSES: usize = 12;
 /// Slab classes of default mode, at most: 16 to 512 bytes.
 pub const FIRST_CLASSES: usize = 6;
@@ -32,33 +32,29 @@ pub const MIN_CELL: usize = 16;
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Class {
-    /// Bytes per cell.
+    /// Bytes per cell, a power of two.
     pub cell: u32,
-    /// 2^32 / cell, rounded up: `cell_index` multiplies by it in place of a division.
-    reciprocal: u32,
-    /// The free word of a slab that has nothing in use.
-    pub full: u64,
     /// Most entries of a cache of this class.
     pub most_cached: u32,
+    /// The free word of a slab that has nothing in use.
+    pub full: u64,
     /// A slab is 2^slab_order units.
-    pub slab_order: u8,
+    pub slab_order: u32,
     /// Cells per slab, 2 to 64.
-    pub cells: u8,
+    pub cells: u32,
 }
 
 impl Class {
-    const NONE: Class = Class { cell: 0, reciprocal: 0, full: 0, most_cached: 0, slab_order: 0, cells: 0 };
+    const NONE: Class = Class { cell: 0, most_cached: 0, full: 0, slab_order: 0, cells: 0 };
 
     fn new(cell: usize, slab_order: u32, slab_bytes: usize) -> Class {
         let cells = slab_bytes.checked_div(cell).unwrap_or(0).min(64);
-        let reciprocal = (1u64 << 32).checked_div(cell as u64).unwrap_or(0) + 1;
         Class {
             cell: cell as u32,
-            reciprocal: reciprocal as u32,
-            full: !0 >> ((64 - cells as u32) & 63),
             most_cached: most_cached(cell) as u32,
-            slab_order: slab_order as u8,
-            cells: cells as u8,
+            full: !0 >> ((64 - cells as u32) & 63),
+            slab_order,
+            cells: cells as u32,
         }
     }
 
@@ -68,11 +64,10 @@ impl Class {
         unit & (!0 << self.slab_order)
     }
 
-    /// Which cell holds the byte at `offset` in the slab; `>= cells` in the rest at the end.
-    /// Exact for offsets below 2^20: the reciprocal is too large by less than 2^-20 of itself there.
+    /// Which cell holds the byte at `offset` in the slab.
     #[inline(always)]
     pub fn cell_index(&self, offset: usize) -> usize {
-        ((offset as u64).wrapping_mul(self.reciprocal as u64) >> 32) as usize
+        offset >> (self.cell.trailing_zeros() & 31)
     }
 }
 
@@ -192,9 +187,9 @@ impl Sizes {
         hash = mix(hash, self.alignment as u64);
         hash = mix(hash, (self.count as u64) << 1 | self.packed as u64);
         for class in &self.classes {
-            hash = mix(hash, (class.cell as u64) << 32 | class.reciprocal as u64);
+            hash = mix(hash, (class.cell as u64) << 32 | class.most_cached as u64);
             hash = mix(hash, class.full);
-            hash = mix(hash, (class.most_cached as u64) << 16 | (class.slab_order as u64) << 8 | class.cells as u64);
+            hash = mix(hash, (class.slab_order as u64) << 32 | class.cells as u64);
         }
         for (full, mask) in self.full.iter().zip(&self.slab_mask) {
             hash = mix(mix(hash, *full), *mask as u64);

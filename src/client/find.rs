@@ -69,7 +69,7 @@ pub fn holder(context: &Context, owner: u32, offset: usize) -> Option<Found> {
             if word & !0xff == owner {
                 let code = word & 0xff;
                 if (code as usize) < context.sizes.count() {
-                    return cell(context, unit, code, offset);
+                    return Some(cell(context, code, offset));
                 }
                 if code == code::TAIL {
                     return run_of_blocks(context, owner, map.record(block).run.load(Relaxed) as usize);
@@ -80,17 +80,11 @@ pub fn holder(context: &Context, owner: u32, offset: usize) -> Option<Found> {
     }
 }
 
-fn cell(context: &Context, unit: usize, code: u32, offset: usize) -> Option<Found> {
-    let shape = &context.map.shape;
-    let class = context.sizes.class(code as usize);
-    let slab = unit & !((1 << class.slab_order) - 1);
-    let within = offset - (slab << shape.unit_shift);
-    let index = class.cell_index(within);
-    if index >= class.cells as usize {
-        return None; // the rest behind the last cell
-    }
-    let start = (slab << shape.unit_shift) + index * class.cell as usize;
-    Some(Found { start, usable: class.cell as usize, code, live: context.map.is_live(start >> shape.granule_shift) })
+fn cell(context: &Context, code: u32, offset: usize) -> Found {
+    // Cells are powers of two and lie at multiples of their size.
+    let usable = context.sizes.class(code as usize).cell as usize;
+    let start = offset & usable.wrapping_neg();
+    Found { start, usable, code, live: context.map.is_live(start >> context.map.shape.granule_shift) }
 }
 
 fn run_of_units(context: &Context, owner: u32, unit: usize) -> Option<Found> {

@@ -42,7 +42,7 @@ impl Client {
 
     fn new_slab(&self, context: &Context, class: usize) -> Result<usize, Status> {
         let shape = context.sizes.class(class);
-        let first = self.alloc_units(context, shape.slab_order as u32)?;
+        let first = self.alloc_units(context, shape.slab_order)?;
         for unit in first..first + (1 << shape.slab_order) {
             crate::steps::count();
             context.map.unit(unit).store(self.owner.get() | class as u32, Relaxed);

@@ -10,7 +10,7 @@ use crate::ffi::*;
 use crate::flat::Words;
 use crate::layout::{BLOCK_RECORD_SIZE, FIRST_CACHE, SLAB_RECORD_SIZE, SLOT_SIZE, Shape};
 use crate::memory::{Map, kind};
-use crate::sizes::{Class, MAX_CLASSES, Sizes};
+use crate::sizes::Sizes;
 use crate::tools::Tools;
 use core::ffi::c_void;
 use core::mem::offset_of;
@@ -95,10 +95,6 @@ impl Target {
         gaps.push(tools_at + size_of::<Tools>()..offset_of!(Context, map) + size_of::<Map>());
         gaps.push(map_at + offset_of!(Shape, packed) + 1..map_at + size_of::<Shape>());
         let classes_at = core::ptr::from_ref(context.sizes.class(0)).addr() - self.context.addr();
-        for class in 0..MAX_CLASSES {
-            let at = classes_at + class * size_of::<Class>();
-            gaps.push(at + offset_of!(Class, cells) + 1..at + size_of::<Class>());
-        }
         let masks_end = offset_of!(Sizes, slab_mask) + size_of_val(&context.sizes.slab_mask);
         gaps.push(offset_of!(Context, sizes) + masks_end..offset_of!(Context, sizes) + size_of::<Sizes>());
         // In front of the classes: two shifts, the alignment, two bytes, and a table with an entry for each 8 bytes of 1 KiB.

@@ -34,7 +34,7 @@ fn classes_ascend_and_fit_their_slabs() {
             let slab = unit << class.slab_order;
             assert!((2..=64).contains(&class.cells) && class.cells as usize * cell <= slab && slab <= 1 << shift);
             assert!(class.cells == 64 || (class.cells as usize + 1) * cell > slab, "no cell is wasted");
-            assert_eq!(class.full, u64::MAX >> (64 - u32::from(class.cells)));
+            assert_eq!(class.full, u64::MAX >> (64 - class.cells));
             // What the fast path asks, of as many classes as it has.
             if let (Some(full), Some(mask)) = (sizes.full.get(number), sizes.slab_mask.get(number)) {
                 assert_eq!((*full, usize::from(*mask)), (class.full, slab / 16 - 1));
@@ -49,7 +49,7 @@ fn the_cell_of_every_offset_is_that_of_a_division() {
     grid(|sizes, alignment, shift, _| {
         for number in 0..sizes.count() {
             let class = sizes.class(number);
-            let slab = 1usize << (unit_shift(shift, alignment) + u32::from(class.slab_order));
+            let slab = 1usize << (unit_shift(shift, alignment) + class.slab_order);
             let step = if cfg!(miri) { 97 } else { 1 };
             for offset in (0..slab).step_by(step) {
                 assert_eq!(
