@@ -106,7 +106,7 @@ pub struct Client {
     /// See open.rs: the cells of each open slab that wait, and the slab's first granule.
     pub(crate) open_cells: [Cell<u64>; open::OPEN_SLABS],
     pub(crate) open_first: [Cell<u32>; open::OPEN_SLABS],
-    /// All of `open_first`, each bit turned so often as it is set there.
+    /// All of `open_first`, each bit turned so often as it is set there. PACKED: which lists of blocks are not empty (reach.rs).
     pub(crate) open_parity: Cell<u32>,
     /// See idle.rs: for each class the first slab with nothing in use.
     pub(crate) idle: [Cell<u32>; open::OPEN_SLABS],
