@@ -1,10 +1,11 @@
 //! The map of a PACKED block against an array that says for each granule what it is: every state of small blocks,
 //! every operation; long blocks at random, across words and groups.
-//! May know: flat.
+//! May know: flat, spot, steps.
 
 use super::Rng;
 use crate::flat::*;
 use crate::spot::divides;
+use crate::steps;
 use std::cell::Cell;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -286,12 +287,43 @@ fn what_waits_is_neither_live_nor_free() {
 }
 
 #[test]
-fn codes_ascend_and_are_exact_for_short_lengths() {
+fn codes_are_exact_for_short_lengths_and_then_four_a_doubling() {
     for length in 1..1usize << 20 {
         assert!(code(length) >= code(length - 1));
         assert!(length >= 128 || code(length) as usize == length);
     }
-    assert!(code(1 << 27) > code((1 << 27) - 1) && code(1 << 27) < u8::MAX);
+    let mut next = 128;
+    for log in 7..31 {
+        for quarter in 4..8usize {
+            let least = quarter << (log - 2);
+            assert_eq!((code(least - 1), code(least)), (next - 1, next), "{least}");
+            next += 1;
+        }
+    }
+    assert!(code(1 << 27) < u8::MAX);
+}
+
+#[test]
+fn blocks_have_words_of_their_map_as_they_are_long() {
+    assert_eq!([0, 1, 8].map(sum_words), [0, 0, 0], "short blocks have no set");
+    assert_eq!([9, 64].map(sum_words), [1, 1]);
+    assert_eq!([1, 8, 9, GROUP].map(longest_words), [1, 1, 2, GROUP / 8], "a byte for each word");
+    assert_eq!([GROUP + 1, 8 * GROUP, 8 * GROUP + 1].map(longest_words), [GROUP / 8 + 2, GROUP + 1, GROUP + 3]);
+}
+
+#[test]
+fn what_begins_far_away_is_found_in_a_few_steps_however_long_the_block_is() {
+    for granules in [1usize << 10, 1 << 17, 1 << 20] {
+        if cfg!(miri) && granules > 1 << 10 {
+            continue;
+        }
+        let block = Block::new(granules);
+        let flat = block.flat();
+        flat.take(&Spot { hole: 0, length: granules, at: 0 }, granules - 1);
+        steps::take();
+        assert_eq!((flat.next(1), flat.prev(granules - 2)), (granules - 1, Some(0)));
+        assert!((1..=20).contains(&steps::take()), "{granules} granules");
+    }
 }
 
 #[test]
