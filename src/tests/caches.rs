@@ -36,7 +36,7 @@ impl Scene {
     }
 
     /// The room that the cache of a class has, and how many entries are in it.
-    fn cache(&self, class: usize) -> (usize, usize) {
+    pub(super) fn cache(&self, class: usize) -> (usize, usize) {
         let (context, client) = self.inside();
         let (first, count) = client.array(context, class);
         ((context.map.cache(first).get() & 0xffff) as usize, count)

@@ -236,7 +236,7 @@ fn every_operation_on_every_state_of_a_small_block_agrees_with_an_array() {
 #[test]
 fn long_blocks_agree_with_an_array_across_words() {
     let mut rng = Rng::new(41);
-    for granules in [64usize, 128, 512, 1024, 8192, 1 << 17] {
+    for granules in [64usize, 128, 512, 1024, 8192, 1 << 16, 1 << 17] {
         if cfg!(miri) && granules > 512 {
             continue;
         }
@@ -267,7 +267,41 @@ fn long_blocks_agree_with_an_array_across_words() {
             give(&flat, from, to);
         }
         assert_eq!(flat.hole_at(0), granules, "all freed: one hole");
+        assert!(flat.hole_at(granules) == 0 && !flat.hole_behind(granules), "nothing begins behind the block");
     }
+}
+
+/// Holes come and go in all words of two groups, and their neighbours stay.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn groups_say_what_the_longest_hole_of_their_words_is() {
+    let (granules, mut rng) = (128 * GROUP, Rng::new(43));
+    let block = Block::new(granules);
+    let flat = block.flat();
+    let (mut pieces, mut at) = (Vec::new(), 0);
+    while at < granules {
+        let end = (at + rng.log(4000)).min(granules);
+        flat.take(&Spot { hole: at, length: granules - at, at }, end - at);
+        pieces.push((at, end));
+        at = end;
+    }
+    // Never two neighbours at a time: each hole is as long as its piece was.
+    let mut longest = 0;
+    for at in (0..pieces.len()).step_by(2) {
+        let (from, to) = pieces[at];
+        give(&flat, from, to);
+        longest = longest.max(to - from);
+        assert!(flat.consistent(), "{from}..{to} is free");
+        assert_eq!(flat.longest(), code(longest));
+        if rng.chance(2) {
+            flat.take(&Spot { hole: from, length: to - from, at: from }, to - from);
+            longest = 0;
+            flat.holes(&mut |_, length| longest = longest.max(length));
+            assert!(flat.consistent(), "{from}..{to} is taken again");
+            assert_eq!(flat.longest(), code(longest));
+        }
+    }
+    assert!(pieces.len() > 50);
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod corners;
 mod flat;
 mod layout;
 mod model;
+mod packed;
 mod pages;
 mod region;
 mod runs;

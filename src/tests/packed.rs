@@ -1,0 +1,216 @@
+//! PACKED: what its caches keep, where they are filled from, and where a piece changes its length in place.
+//!
+//! No answer depends on what is only kept, so the model of whole contexts cannot see it.
+//! May know: everything.
+
+use super::caches::Scene;
+use crate::ffi::*;
+use core::ffi::c_void;
+
+const BLOCK: usize = 64 << 10;
+const GRANULE: usize = 16;
+
+/// One client in so many blocks.
+fn scene(blocks: usize) -> Scene {
+    let size = c!(vmma_get_required_size(blocks * BLOCK, GRANULE, BLOCK, VMMA_FLAG_PACKED));
+    Scene::new(size, BLOCK, VMMA_FLAG_PACKED).expect("memory")
+}
+
+/// The class of a size that is a multiple of the alignment.
+fn class(size: usize) -> usize {
+    size / GRANULE - 1
+}
+
+/// Fills a cache: a hole of four pieces gives the rest of them to it, and an array with room for six.
+fn with_cache(scene: &Scene, size: usize) {
+    let (hole, _wall) = (scene.alloc(4 * size.max(80)), scene.alloc(1024));
+    scene.free(hole);
+    assert_eq!(scene.alloc(size), hole);
+    assert!(scene.cache(class(size)).0 >= 6);
+    while scene.cache(class(size)).1 > 0 {
+        scene.alloc(size);
+    }
+}
+
+/// Pieces of a size, each between two that are live and of a size that no cache has.
+fn between_walls(scene: &Scene, size: usize, count: usize) -> Vec<*mut c_void> {
+    let piece = |_| {
+        let piece = scene.alloc(1024);
+        assert_eq!(c!(vmma_realloc(scene.client, piece, size)), piece, "shorter in place");
+        assert_eq!(scene.alloc(1024 - size), piece.wrapping_byte_add(size), "what is left of it");
+        piece
+    };
+    (0..count).map(piece).collect()
+}
+
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_piece_between_live_ones_is_kept_and_its_cache_grows_by_doubling() {
+    for size in [16, 32, 240, 256] {
+        let scene = scene(8);
+        let (class, mut rooms) = (class(size), vec![0]);
+        // The arrays lie with the client's blocks.
+        let _ballast: Vec<_> = (0..3).map(|_| scene.alloc(BLOCK)).collect();
+        let pieces = between_walls(&scene, size, 80);
+        assert_eq!(scene.cache(class), (0, 0));
+        let mut first = None;
+        for (at, &piece) in pieces.iter().enumerate() {
+            scene.free(piece);
+            let (room, count) = scene.cache(class);
+            assert_eq!(count, (at + 1).min(62), "pieces of {size} bytes");
+            if rooms.last() != Some(&room) {
+                rooms.push(room);
+            }
+            if room == 62 {
+                // Where it is at its bound it stays.
+                let (context, client) = scene.inside();
+                let place = client.array(context, class).0;
+                assert_eq!(*first.get_or_insert(place), place);
+            }
+        }
+        assert_eq!(rooms, [0, 6, 14, 30, 62]);
+        // What was kept last is served first.
+        for &piece in pieces[..62].iter().rev() {
+            assert_eq!(scene.alloc(size), piece);
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_piece_with_a_free_neighbour_merges_with_it() {
+    for (before, behind) in [(true, false), (false, true), (true, true)] {
+        // In the same word of granules, and far from each other.
+        for far in [512usize, 4096] {
+            let scene = scene(2);
+            with_cache(&scene, 64);
+            let _wall = scene.alloc(1024);
+            let [first, middle, last] = [far, 512, far].map(|size| scene.alloc(size));
+            assert_eq!(c!(vmma_realloc(scene.client, middle, 64)), middle);
+            let other = scene.alloc(448);
+            assert_eq!(other, middle.wrapping_byte_add(64));
+            let _wall = scene.alloc(1024);
+            let _ = last;
+            if before {
+                scene.free(first);
+            }
+            if behind {
+                scene.free(other);
+            }
+            scene.free(middle);
+            assert_eq!(scene.cache(class(64)).1, 0, "before {before}, behind {behind}");
+            let (start, length) = match (before, behind) {
+                (true, true) => (first, far + 512),
+                (true, false) => (first, far + 64),
+                _ => (middle, 512),
+            };
+            assert_eq!(scene.alloc(length), start, "one hole of {length} bytes");
+        }
+    }
+}
+
+/// The entries of a cache, the newest last.
+fn entries(scene: &Scene, size: usize) -> Vec<*mut c_void> {
+    let (context, client) = scene.inside();
+    let (first, count) = client.array(context, class(size));
+    let granules = (first + 1..first + 1 + count).map(|entry| context.map.cache(entry).get() as usize);
+    granules.map(|granule| context.map.address_of(granule * GRANULE).cast()).collect()
+}
+
+/// All of a hole that two to four of them fill; half of a longer one, if that is two of them.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_hole_that_a_few_pieces_fill_is_cut_up_and_half_of_any_other() {
+    let size = 256;
+    for (quarters, expected) in
+        [(4, 0), (8, 1), (9, 0), (12, 2), (16, 3), (15, 0), (18, 1), (20, 1), (24, 2), (28, 2), (32, 3), (44, 4)]
+    {
+        let scene = scene(1);
+        let hole = scene.alloc(quarters * size / 4);
+        let wall = scene.alloc(1024);
+        let rest = scene.alloc(BLOCK - 1024 - quarters * size / 4);
+        assert!(!wall.is_null() && !rest.is_null(), "the block is full");
+        scene.free(hole);
+        if quarters == 4 {
+            assert_eq!((scene.cache(class(size)).1, scene.alloc(size)), (1, hole));
+        } else {
+            assert_eq!(scene.alloc(size), hole);
+        }
+        let kept: Vec<_> = (1..=expected).rev().map(|at| hole.wrapping_byte_add(at * size)).collect();
+        assert_eq!(entries(&scene, size), kept, "a hole of {quarters} quarters");
+        assert_eq!(c!(vmma_check_client(scene.client)), 0);
+    }
+}
+
+/// As many as their array has room for.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn pieces_from_a_long_hole_follow_each_other_and_fill_their_cache() {
+    for size in [16, 48, 256] {
+        let scene = scene(4);
+        let _ballast: Vec<_> = (0..2).map(|_| scene.alloc(BLOCK)).collect();
+        let mut last = scene.alloc(size);
+        let mut fills = 0;
+        for _ in 0..100 {
+            let empty = scene.cache(class(size)).1 == 0;
+            let next = scene.alloc(size);
+            assert_eq!(next, last.wrapping_byte_add(size));
+            let (room, count) = scene.cache(class(size));
+            assert!(!empty || (count == room && room >= 6), "{count} of {room} entries of {size} bytes");
+            fills += empty as usize;
+            last = next;
+        }
+        assert!(fills > 1);
+    }
+}
+
+/// Holes of the same length near the one that serves come out with it.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn holes_of_a_size_in_one_word_are_gathered_by_its_first_request() {
+    let scene = scene(1);
+    with_cache(&scene, 32);
+    // To the beginning of a word of 64 granules, then pieces of 17 granules cut to 15: three holes of two begin in it.
+    let start: *mut c_void = scene.inside().0.map.base().cast();
+    let probe = scene.alloc(512);
+    let used = probe.addr() - start.addr() + 512;
+    let word = used.next_multiple_of(1024);
+    let _pad = scene.alloc(word + 1024 - used);
+    let pieces: Vec<_> = (0..6).map(|_| scene.alloc(272)).collect();
+    assert_eq!(pieces[0].addr() - start.addr(), word + 1024);
+    let _rest = scene.alloc(BLOCK - (word + 1024 + 6 * 272));
+    for &piece in &pieces {
+        assert_eq!(c!(vmma_realloc(scene.client, piece, 240)), piece);
+    }
+    let hole = |at: usize| pieces[at].wrapping_byte_add(240);
+    assert_eq!(entries(&scene, 32), []);
+    assert_eq!(scene.alloc(32), hole(0));
+    assert_eq!(entries(&scene, 32), [hole(1), hole(2)]);
+    assert_eq!(c!(vmma_check_client(scene.client)), 0);
+    assert_eq!([2, 1].map(|_| scene.alloc(32)), [hole(2), hole(1)]);
+    // The fourth begins in the next word.
+    assert_eq!(scene.alloc(32), hole(3));
+    assert_eq!(entries(&scene, 32), [hole(4), hole(5)]);
+}
+
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_piece_takes_the_hole_behind_it_when_it_grows_and_gives_its_end_back_when_it_shrinks() {
+    for cached in [false, true] {
+        let scene = scene(1);
+        let (size, more) = if cached { (64, 32) } else { (1024, 512) };
+        let [piece, hole, wall] = [1024, 2048, 1024].map(|size| scene.alloc(size));
+        let _rest = scene.alloc(BLOCK - 4096);
+        let resized = |size: usize| c!(vmma_realloc(scene.client, piece, size)) == piece;
+        assert!(resized(size));
+        scene.free(hole);
+        let all = 1024 + 2048;
+        assert!(resized(size + more) && resized(all), "as long as the hole reaches");
+        assert_eq!(c!(vmma_get_size(scene.client, piece)), all);
+        assert!(scene.alloc(16).is_null(), "nothing is left");
+        assert!(resized(size));
+        assert_eq!(scene.alloc(all - size), piece.wrapping_byte_add(size));
+        scene.free(wall);
+        assert!(!resized(size + 16), "somebody is behind it");
+    }
+}
