@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// A block in memory of its own.
-struct Block {
+pub(super) struct Block {
     edges: Vec<AtomicU64>,
     lives: Vec<AtomicU64>,
     sums: Vec<AtomicU64>,
@@ -24,7 +24,7 @@ fn garbage(count: usize) -> Vec<AtomicU64> {
 }
 
 impl Block {
-    fn new(granules: usize) -> Block {
+    pub(super) fn new(granules: usize) -> Block {
         let words = granules.div_ceil(64);
         let block = Block {
             edges: garbage(words),
@@ -37,7 +37,7 @@ impl Block {
         block
     }
 
-    fn flat(&self) -> Flat<&Block> {
+    pub(super) fn flat(&self) -> Flat<&Block> {
         Flat(self)
     }
 }

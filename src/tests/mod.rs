@@ -24,6 +24,7 @@ mod region;
 mod runs;
 mod sizes;
 mod slabs;
+mod spot;
 mod word;
 mod worst;
 
