@@ -20,6 +20,7 @@ mod layout;
 mod model;
 mod packed;
 mod pages;
+mod reach;
 mod region;
 mod runs;
 mod sizes;
