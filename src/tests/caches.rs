@@ -6,8 +6,10 @@
 use crate::client::Client;
 use crate::context::Context;
 use crate::ffi::*;
+use crate::layout::FIRST_CACHE;
 use core::ffi::c_void;
 use core::ptr::null_mut;
+use core::sync::atomic::Ordering::Relaxed;
 
 /// A context with one client.
 pub(super) struct Scene {
@@ -214,4 +216,25 @@ fn pieces_that_no_entry_can_name_are_served_without_a_cache() {
     }
     scene.free(low);
     assert_eq!(c!(vmma_reset_client(scene.client)), 0);
+}
+
+/// Behind the mark of the first array, in front of the end of the last, or in the empty one that all clients share.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_top_is_believed_only_where_there_are_entries() {
+    let scene = Scene::new(4 << 20, 64 << 10, 0).expect("memory");
+    let (context, client) = scene.inside();
+    let end = FIRST_CACHE + context.map.blocks * context.map.shape.cache_entries as usize;
+    let old = client.tops[0].load(Relaxed);
+    for (entry, good) in [(0, false), (1, true), (2, false), (FIRST_CACHE, false), (FIRST_CACHE + 1, true)]
+        .into_iter()
+        .chain([(end - 1, true), (end, false), (end + 1, false)])
+    {
+        let place = context.map.cache_pointer(entry).cast_mut();
+        client.tops[0].store(place, Relaxed);
+        assert_eq!(client.top_checked(context, 0), good.then_some(entry), "of {end} entries");
+        client.tops[0].store(place.wrapping_byte_add(2), Relaxed);
+        assert_eq!(client.top_checked(context, 0), None, "between two entries");
+    }
+    client.tops[0].store(old, Relaxed);
 }

@@ -168,29 +168,29 @@ fn pieces_from_a_long_hole_follow_each_other_and_fill_their_cache() {
 #[test]
 #[cfg_attr(miri, ignore)]
 fn holes_of_a_size_in_one_word_are_gathered_by_its_first_request() {
-    let scene = scene(1);
-    with_cache(&scene, 32);
-    // To the beginning of a word of 64 granules, then pieces of 17 granules cut to 15: three holes of two begin in it.
-    let start: *mut c_void = scene.inside().0.map.base().cast();
+    let scene = scene(2);
+    let start = scene.alloc(BLOCK).wrapping_byte_add(BLOCK);
+    with_cache(&scene, 48);
+    // To the beginning of a word of 64 granules, then pieces of 18 granules cut to 15: three holes of three begin in it.
     let probe = scene.alloc(512);
     let used = probe.addr() - start.addr() + 512;
-    let word = used.next_multiple_of(1024);
-    let _pad = scene.alloc(word + 1024 - used);
-    let pieces: Vec<_> = (0..6).map(|_| scene.alloc(272)).collect();
-    assert_eq!(pieces[0].addr() - start.addr(), word + 1024);
-    let _rest = scene.alloc(BLOCK - (word + 1024 + 6 * 272));
+    let word = used.next_multiple_of(1024) + 1024;
+    let _pad = scene.alloc(word - used);
+    let pieces: Vec<_> = (0..6).map(|_| scene.alloc(288)).collect();
+    assert_eq!(pieces[0], start.wrapping_byte_add(word));
+    let _rest = scene.alloc(BLOCK - (word + 6 * 288));
     for &piece in &pieces {
         assert_eq!(c!(vmma_realloc(scene.client, piece, 240)), piece);
     }
     let hole = |at: usize| pieces[at].wrapping_byte_add(240);
-    assert_eq!(entries(&scene, 32), []);
-    assert_eq!(scene.alloc(32), hole(0));
-    assert_eq!(entries(&scene, 32), [hole(1), hole(2)]);
+    assert_eq!(entries(&scene, 48), []);
+    assert_eq!(scene.alloc(48), hole(0));
+    assert_eq!(entries(&scene, 48), [hole(1), hole(2)]);
     assert_eq!(c!(vmma_check_client(scene.client)), 0);
-    assert_eq!([2, 1].map(|_| scene.alloc(32)), [hole(2), hole(1)]);
+    assert_eq!([2, 1].map(|_| scene.alloc(48)), [hole(2), hole(1)]);
     // The fourth begins in the next word.
-    assert_eq!(scene.alloc(32), hole(3));
-    assert_eq!(entries(&scene, 32), [hole(4), hole(5)]);
+    assert_eq!(scene.alloc(48), hole(3));
+    assert_eq!(entries(&scene, 48), [hole(4), hole(5)]);
 }
 
 #[test]
@@ -212,5 +212,23 @@ fn a_piece_takes_the_hole_behind_it_when_it_grows_and_gives_its_end_back_when_it
         assert_eq!(scene.alloc(all - size), piece.wrapping_byte_add(size));
         scene.free(wall);
         assert!(!resized(size + 16), "somebody is behind it");
+    }
+}
+
+/// Even where two blocks of the client would have room for it across their ends.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_piece_of_more_than_a_block_begins_with_a_block() {
+    let scene = scene(8);
+    let first = scene.alloc(16);
+    let second = scene.alloc(BLOCK);
+    let wall = scene.alloc(BLOCK);
+    assert_eq!(second, first.wrapping_byte_add(16), "across the first two blocks");
+    assert!(!wall.is_null());
+    scene.free(second);
+    for size in [BLOCK + 1, BLOCK + 16, BLOCK + 4096] {
+        let piece = scene.alloc(size);
+        assert_eq!((piece.addr() - first.addr()) % BLOCK, 0, "{size} bytes");
+        scene.free(piece);
     }
 }

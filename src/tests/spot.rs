@@ -116,6 +116,26 @@ fn the_first_group_that_has_a_place_serves() {
     assert_eq!(flat.find(5001, 1, false), None);
 }
 
+/// From 128 granules on a code stands for several lengths: the shortest of the first 16 words serves.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn lengths_without_a_code_of_their_own_are_not_searched_for_further_than_others() {
+    for (count, further) in [(100, true), (127, true), (128, false), (140, false)] {
+        let granules = 64 * 512;
+        let block = Block::new(granules);
+        let flat = block.flat();
+        flat.take(&Spot { hole: 0, length: granules, at: 0 }, granules);
+        // Twenty holes that are a little too long, then one of just that length.
+        for number in 1..=21 {
+            let (at, length) = (number * 640, if number == 21 { count } else { count + 3 });
+            flat.set(at + length, What::Live);
+            flat.give(at, at + length, None);
+        }
+        let hole = if further { 21 * 640 } else { 640 };
+        assert_eq!(flat.find(count, 1, false).map(|spot| spot.hole), Some(hole), "{count} granules");
+    }
+}
+
 #[test]
 fn one_to_four_pieces_fill_a_hole() {
     for count in 1..40 {
