@@ -12,8 +12,14 @@ const GRANULE: usize = 16;
 
 /// One client in so many blocks.
 fn scene(blocks: usize) -> Scene {
-    let size = c!(vmma_get_required_size(blocks * BLOCK, GRANULE, BLOCK, VMMA_FLAG_PACKED));
-    Scene::new(size, BLOCK, VMMA_FLAG_PACKED).expect("memory")
+    scene_with(blocks, 0)
+}
+
+/// With WIPE everything takes the long way.
+fn scene_with(blocks: usize, flags: u32) -> Scene {
+    let flags = flags | VMMA_FLAG_PACKED;
+    let size = c!(vmma_get_required_size(blocks * BLOCK, GRANULE, BLOCK, flags));
+    Scene::new(size, BLOCK, flags).expect("memory")
 }
 
 /// The class of a size that is a multiple of the alignment.
@@ -46,8 +52,8 @@ fn between_walls(scene: &Scene, size: usize, count: usize) -> Vec<*mut c_void> {
 #[test]
 #[cfg_attr(miri, ignore)]
 fn a_piece_between_live_ones_is_kept_and_its_cache_grows_by_doubling() {
-    for size in [16, 32, 240, 256] {
-        let scene = scene(8);
+    for (size, flags) in [(16, 0), (32, 0), (240, 0), (256, 0), (16, VMMA_FLAG_WIPE), (48, VMMA_FLAG_WIPE)] {
+        let scene = scene_with(8, flags);
         let (class, mut rooms) = (class(size), vec![0]);
         // The arrays lie with the client's blocks.
         let _ballast: Vec<_> = (0..3).map(|_| scene.alloc(BLOCK)).collect();
@@ -81,9 +87,8 @@ fn a_piece_between_live_ones_is_kept_and_its_cache_grows_by_doubling() {
 fn a_piece_with_a_free_neighbour_merges_with_it() {
     for (before, behind) in [(true, false), (false, true), (true, true)] {
         // In the same word of granules, and far from each other.
-        for far in [512usize, 4096] {
-            let scene = scene(2);
-            with_cache(&scene, 64);
+        for (far, flags) in [(512usize, 0), (4096, 0), (512, VMMA_FLAG_WIPE), (4096, VMMA_FLAG_WIPE)] {
+            let scene = scene_with(2, flags);
             let _wall = scene.alloc(1024);
             let [first, middle, last] = [far, 512, far].map(|size| scene.alloc(size));
             assert_eq!(c!(vmma_realloc(scene.client, middle, 64)), middle);
@@ -198,9 +203,10 @@ fn holes_of_a_size_in_one_word_are_gathered_by_its_first_request() {
 fn a_piece_takes_the_hole_behind_it_when_it_grows_and_gives_its_end_back_when_it_shrinks() {
     for cached in [false, true] {
         let scene = scene(1);
+        let _first = scene.alloc(16);
         let (size, more) = if cached { (64, 32) } else { (1024, 512) };
         let [piece, hole, wall] = [1024, 2048, 1024].map(|size| scene.alloc(size));
-        let _rest = scene.alloc(BLOCK - 4096);
+        let _rest = scene.alloc(BLOCK - 4112);
         let resized = |size: usize| c!(vmma_realloc(scene.client, piece, size)) == piece;
         assert!(resized(size));
         scene.free(hole);
@@ -230,5 +236,40 @@ fn a_piece_of_more_than_a_block_begins_with_a_block() {
         let piece = scene.alloc(size);
         assert_eq!((piece.addr() - first.addr()) % BLOCK, 0, "{size} bytes");
         scene.free(piece);
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_piece_grows_over_the_end_of_its_block_and_comes_back() {
+    for flags in [0, VMMA_FLAG_WIPE] {
+        let scene = scene_with(4, flags);
+        let piece = scene.alloc(BLOCK / 2);
+        let free = || c!(vmma_get_free_blocks(scene.context));
+        let before = free();
+        for size in [BLOCK + BLOCK / 2, 2 * BLOCK + 16, BLOCK + 16, BLOCK, BLOCK / 2] {
+            assert_eq!(c!(vmma_realloc(scene.client, piece, size)), piece, "to {size} bytes");
+            assert_eq!(c!(vmma_get_size(scene.client, piece)), size);
+            assert_eq!(c!(vmma_check_context(scene.context)), 0, "{size} bytes");
+        }
+        assert_eq!(c!(vmma_trim_client(scene.client)), 0);
+        assert_eq!(free(), before, "what it left is free again");
+    }
+}
+
+/// A piece in two blocks is shortened to one of its first block, and to one that still goes on.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn the_end_of_a_piece_across_two_blocks_is_given_back() {
+    for size in [BLOCK / 2 + 4096, BLOCK / 2, 1024, 64] {
+        let scene = scene(3);
+        let first = scene.alloc(BLOCK / 2);
+        let piece = scene.alloc(BLOCK);
+        let wall = scene.alloc(256);
+        assert_eq!([piece, wall], [BLOCK / 2, BLOCK / 2 + BLOCK].map(|at| first.wrapping_byte_add(at)));
+        assert_eq!(c!(vmma_realloc(scene.client, piece, size)), piece);
+        assert_eq!(c!(vmma_check_context(scene.context)), 0, "{size} bytes are left");
+        assert_eq!(scene.alloc(BLOCK - size), piece.wrapping_byte_add(size));
+        assert_eq!(c!(vmma_get_held_size(scene.client)), 2 * BLOCK);
     }
 }
