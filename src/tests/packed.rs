@@ -227,11 +227,10 @@ fn a_piece_takes_the_hole_behind_it_when_it_grows_and_gives_its_end_back_when_it
 fn a_piece_of_more_than_a_block_begins_with_a_block() {
     let scene = scene(8);
     let first = scene.alloc(16);
-    let second = scene.alloc(BLOCK);
-    let wall = scene.alloc(BLOCK);
+    let [second, third, wall] = [BLOCK, 8192, 1024].map(|size| scene.alloc(size));
     assert_eq!(second, first.wrapping_byte_add(16), "across the first two blocks");
     assert!(!wall.is_null());
-    scene.free(second);
+    [second, third].iter().for_each(|&piece| scene.free(piece));
     for size in [BLOCK + 1, BLOCK + 16, BLOCK + 4096] {
         let piece = scene.alloc(size);
         assert_eq!((piece.addr() - first.addr()) % BLOCK, 0, "{size} bytes");
@@ -272,4 +271,69 @@ fn the_end_of_a_piece_across_two_blocks_is_given_back() {
         assert_eq!(scene.alloc(BLOCK - size), piece.wrapping_byte_add(size));
         assert_eq!(c!(vmma_get_held_size(scene.client)), 2 * BLOCK);
     }
+}
+
+/// Where there are caches, a hole that a few such pieces fill: the rest of it goes into the cache.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_hole_that_can_be_filled_is_as_good_as_a_shorter_one_only_where_there_are_caches() {
+    for flags in [0, VMMA_FLAG_NO_CACHE] {
+        let scene = scene_with(2, flags);
+        let size = 5120;
+        let [double, wall, shorter, last] = [2 * size, 1024, size + 1024, 1024].map(|size| scene.alloc(size));
+        assert!(!wall.is_null() && !last.is_null());
+        [double, shorter].iter().for_each(|&piece| scene.free(piece));
+        assert_eq!(scene.alloc(size), if flags == 0 { double } else { shorter }, "flags {flags:#x}");
+    }
+}
+
+/// Even if there is something in every one of them.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn what_the_caches_keep_is_merged_when_nothing_else_serves() {
+    let scene = scene(3);
+    let _ballast = [scene.alloc(BLOCK), scene.alloc(BLOCK)];
+    let [hole, _wall] = [512, 1024].map(|size| scene.alloc(size));
+    scene.free(hole);
+    let pair = [scene.alloc(256), scene.alloc(256)];
+    assert_eq!(pair, [hole, hole.wrapping_byte_add(256)]);
+    let pieces: Vec<_> = (1..=16).flat_map(|times| between_walls(&scene, times * GRANULE, 1)).collect();
+    for size in [4096, 256, 272, 16] {
+        while !scene.alloc(size).is_null() {}
+    }
+    pieces.iter().chain(&pair).for_each(|&piece| scene.free(piece));
+    assert!((0..scene.inside().0.cached_classes as usize).all(|class| scene.cache(class).1 > 0));
+    assert_eq!(scene.alloc(512), hole);
+}
+
+/// The shorter hole serves, and of two that are as long the one inside.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_hole_across_two_blocks_serves_if_no_hole_inside_is_better() {
+    // Granules of the hole at the block's end, at the front of the next one, of one inside, and of the request.
+    for (end, front, inside, count, across) in
+        [(60, 60, 250, 100, true), (60, 60, 120, 100, false), (60, 60, 121, 100, true), (10, 10, 200, 50, false)]
+    {
+        let scene = scene(3);
+        let sizes = [64, inside, 4096 - 64 - inside - end, end + front, 64];
+        let pieces = sizes.map(|granules| scene.alloc(granules * GRANULE));
+        assert_eq!(pieces[4].addr() - pieces[0].addr(), (4096 + front) * GRANULE);
+        [1, 3].iter().for_each(|&at| scene.free(pieces[at]));
+        let expected = if across { pieces[3] } else { pieces[1] };
+        assert_eq!(scene.alloc(count * GRANULE), expected, "{end} and {front}, or {inside}");
+        assert_eq!(c!(vmma_check_context(scene.context)), 0);
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_piece_of_more_than_a_block_ends_in_a_block_whose_front_is_free() {
+    let scene = scene(6);
+    let [first, front, rest] = [BLOCK, 4096, BLOCK - 4096].map(|size| scene.alloc(size));
+    assert_eq!(rest, first.wrapping_byte_add(BLOCK + 4096));
+    [first, front].iter().for_each(|&piece| scene.free(piece));
+    assert_eq!(c!(vmma_trim_client(scene.client)), 0);
+    assert_eq!(c!(vmma_get_held_size(scene.client)), BLOCK);
+    assert_eq!(scene.alloc(BLOCK + 4096), first);
+    assert_eq!((c!(vmma_get_held_size(scene.client)), c!(vmma_check_context(scene.context))), (2 * BLOCK, 0));
 }

@@ -6,6 +6,7 @@
 use super::caches::Scene;
 use crate::client::reach::list_of_reach;
 use crate::ffi::*;
+use crate::steps;
 use core::ffi::c_void;
 
 const FLAGS: u32 = VMMA_FLAG_PACKED | VMMA_FLAG_NO_CACHE;
@@ -86,6 +87,21 @@ fn of_blocks_in_one_list_the_lowest_serves() {
     let pieces: Vec<_> = spots.iter().map(|_| scene.alloc(length)).collect();
     assert_eq!(pieces, spots, "in whatever order they came into the list");
     assert_eq!(c!(vmma_get_held_size(scene.client)), 7 * block);
+}
+
+/// A list may have blocks that turn out to be too small: the code of a length from 128 granules on stands for others too.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn however_many_blocks_are_too_small_a_request_looks_at_a_few() {
+    let steps = [50, 100].map(|blocks| {
+        let scene = scene(blocks + 1, 16 << 10);
+        with_holes(&scene, &vec![130 * 16; blocks]);
+        steps::take();
+        assert!(!scene.alloc(150 * 16).is_null());
+        assert_eq!(c!(vmma_get_held_size(scene.client)), (blocks + 1) * (16 << 10));
+        steps::take()
+    });
+    assert!(steps[1] <= steps[0] + 2, "{steps:?}");
 }
 
 /// A hole at a block's end goes on in the next block: both ways of coming to be are seen.
