@@ -201,8 +201,8 @@ fn holes_of_a_size_in_one_word_are_gathered_by_its_first_request() {
 #[test]
 #[cfg_attr(miri, ignore)]
 fn a_piece_takes_the_hole_behind_it_when_it_grows_and_gives_its_end_back_when_it_shrinks() {
-    for cached in [false, true] {
-        let scene = scene(1);
+    for (cached, flags) in [(false, 0), (true, 0), (false, VMMA_FLAG_WIPE), (true, VMMA_FLAG_WIPE)] {
+        let scene = scene_with(1, flags);
         let _first = scene.alloc(16);
         let (size, more) = if cached { (64, 32) } else { (1024, 512) };
         let [piece, hole, wall] = [1024, 2048, 1024].map(|size| scene.alloc(size));
@@ -336,4 +336,26 @@ fn a_piece_of_more_than_a_block_ends_in_a_block_whose_front_is_free() {
     assert_eq!(c!(vmma_get_held_size(scene.client)), BLOCK);
     assert_eq!(scene.alloc(BLOCK + 4096), first);
     assert_eq!((c!(vmma_get_held_size(scene.client)), c!(vmma_check_context(scene.context))), (2 * BLOCK, 0));
+}
+
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_piece_grows_into_the_free_front_of_a_block_of_ours() {
+    // In the next block, and in the one behind that, which the context has to give.
+    for between in [0, BLOCK] {
+        let scene = scene(4);
+        let piece = scene.alloc(BLOCK);
+        let middle = if between > 0 { scene.alloc(between) } else { core::ptr::null_mut() };
+        let [front, rest] = [4096, BLOCK - 4096].map(|size| scene.alloc(size));
+        assert_eq!(rest, piece.wrapping_byte_add(BLOCK + between + 4096));
+        scene.free(front);
+        if between > 0 {
+            scene.free(middle);
+            assert_eq!(c!(vmma_trim_client(scene.client)), 0);
+        }
+        let size = BLOCK + between + 4096;
+        assert_eq!(c!(vmma_realloc(scene.client, piece, size)), piece);
+        assert_eq!(c!(vmma_get_held_size(scene.client)), 2 * BLOCK + between);
+        assert_eq!(c!(vmma_check_context(scene.context)), 0);
+    }
 }

@@ -47,6 +47,17 @@ fn of_its_empty_blocks_a_client_keeps_one_and_without_caches_none() {
     }
 }
 
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_run_of_units_grows_in_place_where_its_buddies_are_free() {
+    let scene = Scene::new(4 << 20, 64 << 10, 0).expect("memory");
+    let run = scene.alloc(1024);
+    for size in [2048, 8192, 32 << 10, 1024, 4096] {
+        assert_eq!(c!(vmma_realloc(scene.client, run, size)), run, "to {size} bytes");
+        assert_eq!(c!(vmma_get_size(scene.client, run)), size);
+    }
+}
+
 /// A client whose first block has cells of two classes only, and then two blocks with one piece each; with each of
 /// these lies the array of as many caches as are asked for.
 fn with_arrays(scene: &Scene, arrays: usize) -> [*mut core::ffi::c_void; 2] {
