@@ -218,6 +218,28 @@ fn pieces_that_no_entry_can_name_are_served_without_a_cache() {
     assert_eq!(c!(vmma_reset_client(scene.client)), 0);
 }
 
+/// The same with PACKED, where a cache is filled from a hole as well.
+#[test]
+#[cfg(target_pointer_width = "64")]
+#[cfg_attr(miri, ignore)]
+fn no_cache_is_filled_from_a_hole_that_no_entry_can_name() {
+    let block = 1 << 20;
+    let Some(scene) = Scene::new(40 << 30, block, VMMA_FLAG_PACKED) else { return println!("skipped: no 40 GiB") };
+    // One block, and then memory above all that entries can say.
+    let low = scene.alloc(block);
+    let wall = scene.alloc(33 << 30);
+    assert_eq!(wall, low.wrapping_byte_add(block));
+    let mut last = scene.alloc(64);
+    assert_eq!(last, wall.wrapping_byte_add(33 << 30));
+    for _ in 0..100 {
+        let next = scene.alloc(64);
+        assert_eq!(next, last.wrapping_byte_add(64));
+        last = next;
+    }
+    assert!((0..scene.classes()).all(|class| scene.cache(class).1 == 0));
+    assert_eq!(c!(vmma_check_context(scene.context)), 0);
+}
+
 /// Behind the mark of the first array, in front of the end of the last, or in the empty one that all clients share.
 #[test]
 #[cfg_attr(miri, ignore)]

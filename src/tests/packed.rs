@@ -359,3 +359,21 @@ fn a_piece_grows_into_the_free_front_of_a_block_of_ours() {
         assert_eq!(c!(vmma_check_context(scene.context)), 0);
     }
 }
+
+/// Of the empty blocks one is kept, so two arrays lie with blocks of their own; each takes all of the room there is.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn an_empty_block_goes_though_the_array_of_a_full_cache_lies_with_it() {
+    let scene = scene(8);
+    let ballast = [0; 3].map(|_| scene.alloc(BLOCK));
+    for size in [16, 32] {
+        between_walls(&scene, size, 80).iter().for_each(|&piece| scene.free(piece));
+        assert_eq!(scene.cache(class(size)), (62, 62));
+    }
+    let held = c!(vmma_get_held_size(scene.client));
+    ballast.iter().for_each(|&piece| scene.free(piece));
+    assert_eq!(c!(vmma_get_held_size(scene.client)), held - 2 * BLOCK);
+    let full = [16, 32].map(|size| scene.cache(class(size)) == (62, 62));
+    assert!(full[0] != full[1], "one array has gone with its block");
+    assert_eq!(c!(vmma_check_context(scene.context)), 0);
+}
