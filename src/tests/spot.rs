@@ -4,7 +4,7 @@
 use super::Rng;
 use super::flat::Block;
 use crate::flat::*;
-use crate::spot::{Spot, divides};
+use crate::spot::divides;
 
 /// The place that the rule gives: `flat` is asked for its holes only.
 fn expected(flat: &Flat<&Block>, count: usize, align: usize, quick: bool) -> Option<Spot> {
