@@ -223,7 +223,8 @@ impl Client {
         if more < 2 {
             return 0;
         }
-        if self.no_pieces_at.get() != self.held.get() {
+        // Its first array. Longer ones come from frees: caches filled far ahead of use cost tightness and save no time.
+        if self.packed_top(class).get() as usize == Context::NULL_CACHE && self.no_pieces_at.get() != self.held.get() {
             self.cache_make_room(context, class, 0);
         }
         let capacity = context.map.cache(self.packed_top(class).get() as usize - 1).get() & (FULL_BIT - 1);
