@@ -74,6 +74,18 @@ fn lowest(word: u64) -> usize {
     }
 }
 
+#[inline(always)]
+fn plain(entry: u32) -> usize {
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut))]
+    let mut wide = entry as usize;
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: no instruction at all.
+    unsafe {
+        core::arch::asm!("/* {} */", inout(reg) wide, options(pure, nomem, nostack, preserves_flags));
+    }
+    wide
+}
+
 /// # Safety
 /// As `Client::from_handle`; `size` may be anything.
 #[inline(always)]
@@ -88,11 +100,11 @@ pub unsafe fn alloc(handle: *const Client, size: usize) -> *mut u8 {
             unsafe {
                 let class = *CLASS_OF.get_unchecked(last >> GRANULE_SHIFT) as usize;
                 let place = client.tops.get_unchecked(class);
-                let granule = (*place.load(Relaxed).sub(1)).get();
-                if granule < MARK {
+                let granule = plain((*place.load(Relaxed).sub(1)).get());
+                if (granule as i32) >= 0 {
                     // Loaded anew: the compiler makes one instruction of it.
                     place.store(place.load(Relaxed).sub(1), Relaxed);
-                    return client.begin_live(granule as usize);
+                    return client.begin_live(granule);
                 }
                 return client.alloc_open(size, class);
             }
@@ -117,10 +129,10 @@ unsafe fn alloc_large(handle: *const Client, size: usize) -> *mut u8 {
             // SAFETY: as in `alloc`.
             unsafe {
                 let place = client.tops.get_unchecked(class);
-                let granule = (*place.load(Relaxed).sub(1)).get();
-                if granule < MARK {
+                let granule = plain((*place.load(Relaxed).sub(1)).get());
+                if (granule as i32) >= 0 {
                     place.store(place.load(Relaxed).sub(1), Relaxed);
-                    return client.begin_live(granule as usize);
+                    return client.begin_live(granule);
                 }
                 return client.underflow(size, class);
             }
