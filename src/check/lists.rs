@@ -3,7 +3,7 @@
 
 use super::{Outstanding, block, packed};
 use crate::client::pages::state_of;
-use crate::client::reach::list_of_reach;
+use crate::client::reach::list_of_state;
 use crate::client::{Client, FULL_LIST, RUN_LIST};
 use crate::context::Context;
 use crate::memory::{NONE, kind};
@@ -58,7 +58,7 @@ fn listed(context: &Context, client: &Client, outstanding: &mut Outstanding) -> 
                 return None;
             }
             let count = match owner & 0xff {
-                kind::BUDDY if context.sizes.packed() && list_of_reach(state_of(context, number).0 as u8) == list => {
+                kind::BUDDY if context.sizes.packed() && list_of_state(record.state.load(Relaxed)) == list => {
                     packed::block(context, client, number, outstanding)
                 }
                 kind::HEAD if list == RUN_LIST => block::run(context, client, number, outstanding),

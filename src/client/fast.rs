@@ -74,16 +74,24 @@ fn lowest(word: u64) -> usize {
     }
 }
 
+/// An entry of a cache in a whole register. The compiler knows that granules have no sign and would load them with one,
+/// to test it: an entry that was stored just before then takes some processors twice as long to arrive, and pieces that
+/// come and go at once live by that.
 #[inline(always)]
-fn plain(entry: u32) -> usize {
-    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut))]
-    let mut wide = entry as usize;
+fn widened(entry: u32) -> usize {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: no instruction at all.
-    unsafe {
-        core::arch::asm!("/* {} */", inout(reg) wide, options(pure, nomem, nostack, preserves_flags));
+    {
+        let mut wide = entry as usize;
+        // SAFETY: no instruction at all; it hides from the compiler what it knows of the number.
+        unsafe {
+            core::arch::asm!("/* {} */", inout(reg) wide, options(pure, nomem, nostack, preserves_flags));
+        }
+        wide
     }
-    wide
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    {
+        entry as usize
+    }
 }
 
 /// # Safety
@@ -100,8 +108,8 @@ pub unsafe fn alloc(handle: *const Client, size: usize) -> *mut u8 {
             unsafe {
                 let class = *CLASS_OF.get_unchecked(last >> GRANULE_SHIFT) as usize;
                 let place = client.tops.get_unchecked(class);
-                let granule = plain((*place.load(Relaxed).sub(1)).get());
-                if (granule as i32) >= 0 {
+                let granule = widened((*place.load(Relaxed).sub(1)).get());
+                if (granule as u32) < MARK {
                     // Loaded anew: the compiler makes one instruction of it.
                     place.store(place.load(Relaxed).sub(1), Relaxed);
                     return client.begin_live(granule);
@@ -129,8 +137,8 @@ unsafe fn alloc_large(handle: *const Client, size: usize) -> *mut u8 {
             // SAFETY: as in `alloc`.
             unsafe {
                 let place = client.tops.get_unchecked(class);
-                let granule = plain((*place.load(Relaxed).sub(1)).get());
-                if (granule as i32) >= 0 {
+                let granule = widened((*place.load(Relaxed).sub(1)).get());
+                if (granule as u32) < MARK {
                     place.store(place.load(Relaxed).sub(1), Relaxed);
                     return client.begin_live(granule);
                 }

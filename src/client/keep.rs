@@ -14,7 +14,6 @@
 
 use super::Client;
 use super::alloc::Request;
-use super::packed::LOOK;
 use crate::context::{Context, FULL_BIT, MARK};
 use crate::memory::kind;
 use crate::sizes::MOST_CACHED;
@@ -173,10 +172,11 @@ impl Client {
     #[inline(never)]
     fn packed_search(&self, context: &Context, count: usize) -> Option<usize> {
         let shape = &context.map.shape;
-        let choice = self.find_place(context, count, 1, LOOK)?;
+        let long = Self::is_long(context, count);
+        let choice = self.find_place(context, count, 1, long)?;
         let granule = (choice.block << (shape.block_shift - shape.granule_shift)) + choice.spot.at;
         let more = if choice.further == 0 { self.refill_from(context, count, choice.spot.length) } else { 0 };
-        self.settle_choice(context, &choice, count * (more + 1));
+        self.settle_choice(context, &choice, count * (more + 1), long);
         let class = context.sizes.cache_class(count << shape.granule_shift);
         if more > 0 {
             // `refill_from` has made sure of the room.

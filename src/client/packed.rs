@@ -10,7 +10,8 @@
 //! piece of a block goes on, `run` of these where it begins. Blocks all covered by a piece of an earlier block are
 //! BODY (those that the context gave for it), and nothing is believed of their maps.
 //!
-//! A request takes the first block of the first list that serves (reach.rs), and in it a good hole.
+//! A request takes the first block of the first list of its kind that serves (reach.rs), and in it a good hole; where the
+//! context has no block to give, one of the other kind.
 //!
 //! Cost: one step for each look at a block; a block's map is read as flat.rs says.
 //! Invariants: of neighbouring blocks the earlier says where the piece ends that the later one says it is covered by.
@@ -18,7 +19,7 @@
 
 use super::Client;
 use super::pages::LIST_SHIFT;
-use super::reach::{FREE_MASK, hole_list, list_of_reach, number_of};
+use super::reach::{FREE_MASK, list_of_state, lists_for, number_of, with_reach};
 use crate::context::Context;
 use crate::flat::{Spot, code};
 use crate::memory::{NONE, kind};
@@ -27,7 +28,7 @@ use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// Blocks that are looked at in a list whose blocks may be too small.
-pub(super) const LOOK: usize = 32;
+const LOOK: usize = 128;
 
 /// Where a request goes: the block, the spot in it, and how many granules in the next block.
 pub(super) struct Choice {
@@ -57,10 +58,9 @@ impl Client {
 
     #[inline(never)]
     fn enlist(&self, context: &Context, block: usize, free: usize) {
-        let reach = self.reach(context, block);
-        let state = (reach as u32) << LIST_SHIFT | (free as u32 & FREE_MASK);
+        let state = with_reach(free as u32 & FREE_MASK, self.reach(context, block));
         context.map.record(block).state.store(state, Relaxed);
-        self.link_in_order(context, block, list_of_reach(reach));
+        self.link_in_order(context, block, list_of_state(state));
     }
 
     /// A live piece of `bytes` bytes, at a multiple of `align`; its offset.
@@ -71,7 +71,8 @@ impl Client {
         if bytes > shape.block_size() {
             return self.packed_run(context, count);
         }
-        let choice = match self.find_place(context, count, align, LOOK) {
+        let long = Self::is_long(context, count);
+        let choice = match self.find_place(context, count, align, long) {
             Some(choice) => choice,
             None => match context.take_block(&self.claim(context)) {
                 Ok(block) => {
@@ -79,25 +80,35 @@ impl Client {
                     self.reaches(context, block);
                     self.enlist(context, block, shape.granules_per_block());
                     self.relist_before(context, block);
-                    let before = block.checked_sub(1).filter(|&before| self.has_map(context, before));
+                    let before = block.checked_sub(1).filter(|&before| self.serves(context, before, long));
                     before
                         .and_then(|before| self.place_in(context, before, count, align))
                         .or_else(|| self.place_in(context, block, count, align))
                         .ok_or(Status::Corrupt)?
                 }
-                // Before it fails it looks at every block.
-                Err(status) => self.find_place(context, count, align, usize::MAX).ok_or(status)?,
+                // Before it fails it looks at every block, of either kind.
+                Err(status) => self
+                    .look(context, count, align, lists_for(code(count), long), usize::MAX)
+                    .or_else(|| self.look(context, count, align, lists_for(code(count), !long), usize::MAX))
+                    .ok_or(status)?,
             },
         };
         let start = (choice.block << (shape.block_shift - shape.granule_shift)) + choice.spot.at;
-        self.settle_choice(context, &choice, count);
+        self.settle_choice(context, &choice, count, long);
         Ok(start << shape.granule_shift)
     }
 
+    /// A place among the blocks of its kind.
+    #[inline(always)]
+    pub(super) fn find_place(&self, context: &Context, count: usize, align: usize, long: bool) -> Option<Choice> {
+        self.look(context, count, align, lists_for(code(count), long), LOOK)
+    }
+
+    /// The same in the first `look` blocks of each of these lists.
     #[inline(never)]
-    pub(super) fn find_place(&self, context: &Context, count: usize, align: usize, look: usize) -> Option<Choice> {
+    fn look(&self, context: &Context, count: usize, align: usize, lists: u32, look: usize) -> Option<Choice> {
         let want = code(count) as u32;
-        let mut lists = self.filled() & !0 << hole_list(want as u8);
+        let mut lists = self.filled() & lists;
         while lists != 0 {
             crate::steps::count();
             let list = number_of(lists.trailing_zeros() as usize);
@@ -144,10 +155,12 @@ impl Client {
     }
 
     #[inline(never)]
-    pub(super) fn settle_choice(&self, context: &Context, choice: &Choice, count: usize) {
+    pub(super) fn settle_choice(&self, context: &Context, choice: &Choice, count: usize, long: bool) {
         let Choice { block, spot, further } = choice;
+        self.dedicate(context, *block, long);
         context.map.flat(*block).take(spot, count);
         if *further > 0 {
+            self.dedicate(context, *block + 1, long);
             context.map.record(*block).tail.store(1, Relaxed);
             self.cover(context, *block + 1, *block, *further);
         }

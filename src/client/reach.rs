@@ -5,6 +5,11 @@
 //! block that is one hole, and each block is in the list for its reach. Lists are roughly in the order of addresses, so
 //! that the lower blocks fill up.
 //!
+//! Long pieces and short ones have blocks of their own as long as there are blocks to be had: a hole that a long piece
+//! leaves is there for the next, and not half used up by a few short ones. An empty block becomes one or the other with its
+//! first piece. Blocks whose reach is below 128 granules are in one list (but for those with hardly any room): to tell them
+//! apart would send short pieces all over the memory.
+//!
 //! Invariants: the reach in a block's state is the right one, and so is its list; the number of free granules in its
 //! state is that of its map, as far as it fits.
 //! May know: context, memory, flat, pages.
@@ -12,7 +17,7 @@
 use super::pages::{EMPTY_LIST, LIST_SHIFT};
 use super::{Client, FULL_LIST, LISTS, RUN_LIST};
 use crate::context::Context;
-use crate::flat::code;
+use crate::flat::{EXACT, code};
 use crate::memory::{NONE, kind};
 use crate::sizes::MAX_CLASSES;
 use core::cell::Cell;
@@ -21,22 +26,25 @@ use core::sync::atomic::Ordering::Relaxed;
 /// Lists of blocks with holes. A client has no slabs with PACKED, and their lists serve for this.
 pub(super) const HOLE_LISTS: usize = 2 * MAX_CLASSES;
 /// The low bits of a block's state: as much of its number of free granules as fits.
-pub(crate) const FREE_MASK: u32 = (1 << LIST_SHIFT) - 1;
+pub(crate) const FREE_MASK: u32 = LONG - 1;
+/// The bit of a block's state that says that it is one for long pieces.
+const LONG: u32 = 1 << (LIST_SHIFT - 1);
+/// Lists of the blocks for short pieces, and as many of those for long ones.
+const SHARE: usize = HOLE_LISTS / 2;
+/// From this many bytes on a piece is long.
+const LONG_BYTES: usize = 4096;
 /// How far a block goes down a list to be in the order of addresses.
 const ORDER: usize = 8;
 
 const _: () = assert!(LISTS - 3 == MAX_CLASSES - 1);
 
-/// The number of the list of blocks whose longest hole has this code, not 0: two lists a doubling, then one.
+/// The list of the blocks whose reach has this code, not 0, among those of its kind: one below 128 granules, then one for
+/// each doubling.
 pub(super) fn hole_list(code: u8) -> usize {
-    let code = code as usize;
-    match code {
-        0..4 => code.saturating_sub(1),
-        4..128 => {
-            let log = code.ilog2() as usize;
-            3 + (log - 2) * 2 + (code >> (log - 1) & 1)
-        }
-        _ => (13 + (code - 128) / 4).min(HOLE_LISTS - 1),
+    match code as usize {
+        0..4 => 0,
+        4..EXACT => 1,
+        code => (2 + (code - EXACT) / 4).min(SHARE - 1),
     }
 }
 
@@ -64,16 +72,50 @@ fn place_of(number: usize) -> u32 {
 /// What a block's state says of a block that is one hole.
 const EMPTY: u8 = u8::MAX;
 
-/// The number of the list of blocks whose state says so of the longest piece that could begin in them.
-pub(crate) fn list_of_reach(reach: u8) -> usize {
-    match reach {
+/// The number of the list of blocks with this state.
+pub(crate) fn list_of_state(state: u32) -> usize {
+    match (state >> LIST_SHIFT) as u8 {
         0 => FULL_LIST,
         EMPTY => EMPTY_LIST,
-        _ => number_of(hole_list(reach)),
+        reach => number_of(hole_list(reach) + if state & LONG != 0 { SHARE } else { 0 }),
     }
 }
 
+/// The lists in which a piece of so many granules, long or not, could find a place among those of its kind, and that of
+/// the empty blocks, as bits.
+#[inline(always)]
+pub(super) fn lists_for(want: u8, long: bool) -> u32 {
+    let own = ((1 << SHARE) - 1) & !0 << hole_list(want);
+    1 << HOLE_LISTS | if long { own << SHARE } else { own }
+}
+
+/// A block's state with another reach. Empty blocks are of no kind.
+pub(super) fn with_reach(state: u32, reach: u8) -> u32 {
+    (reach as u32) << LIST_SHIFT | state & if reach == EMPTY { FREE_MASK } else { FREE_MASK | LONG }
+}
+
 impl Client {
+    /// Is a piece of so many granules a long one?
+    #[inline(always)]
+    pub(super) fn is_long(context: &Context, count: usize) -> bool {
+        count << context.map.shape.granule_shift >= LONG_BYTES
+    }
+
+    /// Is this a block of ours for pieces of a kind?
+    pub(super) fn serves(&self, context: &Context, block: usize, long: bool) -> bool {
+        self.has_map(context, block) && (context.map.record(block).state.load(Relaxed) & LONG != 0) == long
+    }
+
+    /// Makes a block one for long pieces, or one for short ones, if it is empty so far.
+    #[inline(always)]
+    pub(super) fn dedicate(&self, context: &Context, block: usize, long: bool) {
+        let state = &context.map.record(block).state;
+        let old = state.load(Relaxed);
+        if long && old >> LIST_SHIFT == EMPTY as u32 {
+            state.store(old | LONG, Relaxed);
+        }
+    }
+
     /// A list of blocks by its number.
     pub(crate) fn list(&self, number: usize) -> Option<&Cell<u32>> {
         self.lists.get(number).or_else(|| self.slabs.get(number.wrapping_sub(LISTS)))
@@ -198,9 +240,9 @@ impl Client {
     fn relist_to(&self, context: &Context, block: usize, new: u8) {
         let record = context.map.record(block);
         let state = record.state.load(Relaxed);
-        let old = (state >> LIST_SHIFT) as u8;
-        record.state.store((new as u32) << LIST_SHIFT | (state & FREE_MASK), Relaxed);
-        let (old, new) = (list_of_reach(old), list_of_reach(new));
+        let changed = with_reach(state, new);
+        record.state.store(changed, Relaxed);
+        let (old, new) = (list_of_state(state), list_of_state(changed));
         if new != old {
             self.unlink_block(context, block, old);
             self.link_in_order(context, block, new);

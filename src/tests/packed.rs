@@ -95,7 +95,7 @@ fn a_piece_between_live_ones_is_kept_and_its_cache_grows_by_doubling() {
 fn a_piece_with_a_free_neighbour_merges_with_it() {
     for (before, behind) in [(true, false), (false, true), (true, true)] {
         // In the same word of granules, and far from each other.
-        for (far, flags) in [(512usize, 0), (4096, 0), (512, VMMA_FLAG_WIPE), (4096, VMMA_FLAG_WIPE)] {
+        for (far, flags) in [(512usize, 0), (3072, 0), (512, VMMA_FLAG_WIPE), (3072, VMMA_FLAG_WIPE)] {
             let scene = scene_with(2, flags);
             let _wall = scene.alloc(1024);
             let [first, middle, last] = [far, 512, far].map(|size| scene.alloc(size));
@@ -237,9 +237,9 @@ fn a_piece_takes_the_hole_behind_it_when_it_grows_and_gives_its_end_back_when_it
 #[cfg_attr(miri, ignore)]
 fn a_piece_of_more_than_a_block_begins_with_a_block() {
     let scene = scene(8);
-    let first = scene.alloc(16);
-    let [second, third, wall] = [BLOCK, 8192, 1024].map(|size| scene.alloc(size));
-    assert_eq!(second, first.wrapping_byte_add(16), "across the first two blocks");
+    let first = scene.alloc(4096);
+    let [second, third, wall] = [BLOCK, 8192, 4096].map(|size| scene.alloc(size));
+    assert_eq!(second, first.wrapping_byte_add(4096), "across the first two blocks");
     assert!(!wall.is_null());
     [second, third].iter().for_each(|&piece| scene.free(piece));
     for size in [BLOCK + 1, BLOCK + 16, BLOCK + 4096] {
@@ -275,7 +275,7 @@ fn the_end_of_a_piece_across_two_blocks_is_given_back() {
         let scene = scene(3);
         let first = scene.alloc(BLOCK / 2);
         let piece = scene.alloc(BLOCK);
-        let wall = scene.alloc(256);
+        let wall = scene.alloc(4096);
         assert_eq!([piece, wall], [BLOCK / 2, BLOCK / 2 + BLOCK].map(|at| first.wrapping_byte_add(at)));
         assert_eq!(c!(vmma_realloc(scene.client, piece, size)), piece);
         assert_eq!(c!(vmma_check_context(scene.context)), 0, "{size} bytes are left");
@@ -291,7 +291,7 @@ fn a_hole_that_can_be_filled_is_as_good_as_a_shorter_one_only_where_there_are_ca
     for flags in [0, VMMA_FLAG_NO_CACHE] {
         let scene = scene_with(2, flags);
         let size = 5120;
-        let [double, wall, shorter, last] = [2 * size, 1024, size + 1024, 1024].map(|size| scene.alloc(size));
+        let [double, wall, shorter, last] = [2 * size, 4096, size + 1024, 4096].map(|size| scene.alloc(size));
         assert!(!wall.is_null() && !last.is_null());
         [double, shorter].iter().for_each(|&piece| scene.free(piece));
         assert_eq!(scene.alloc(size), if flags == 0 { double } else { shorter }, "flags {flags:#x}");
@@ -322,11 +322,14 @@ fn what_the_caches_keep_is_merged_when_nothing_else_serves() {
 #[cfg_attr(miri, ignore)]
 fn a_hole_across_two_blocks_serves_if_no_hole_inside_is_better() {
     // Granules of the hole at the block's end, at the front of the next one, of one inside, and of the request.
-    for (end, front, inside, count, across) in
-        [(60, 60, 250, 100, true), (60, 60, 120, 100, false), (60, 60, 121, 100, true), (10, 10, 200, 50, false)]
-    {
+    for (end, front, inside, count, across) in [
+        (160, 160, 650, 300, true),
+        (160, 160, 320, 300, false),
+        (160, 160, 321, 300, true),
+        (130, 130, 600, 350, false),
+    ] {
         let scene = scene(3);
-        let sizes = [64, inside, 4096 - 64 - inside - end, end + front, 64];
+        let sizes = [256, inside, 4096 - 256 - inside - end, end + front, 256];
         let pieces = sizes.map(|granules| scene.alloc(granules * GRANULE));
         assert_eq!(pieces[4].addr() - pieces[0].addr(), (4096 + front) * GRANULE);
         [1, 3].iter().for_each(|&at| scene.free(pieces[at]));

@@ -1,13 +1,15 @@
-//! The lists of a PACKED client's blocks: what length belongs to which, and that requests go to the shortest that serves.
+//! The lists of a PACKED client's blocks: what length belongs to which, to which blocks requests go, and that long pieces and
+//! short ones have blocks of their own.
 //!
 //! The model of whole contexts has no blocks that are long enough for the last lists.
 //! May know: everything.
 
 use super::caches::Scene;
-use crate::client::reach::list_of_reach;
+use crate::client::reach::list_of_state;
 use crate::ffi::*;
 use crate::steps;
 use core::ffi::c_void;
+use core::ptr::null_mut;
 
 const FLAGS: u32 = VMMA_FLAG_PACKED | VMMA_FLAG_NO_CACHE;
 
@@ -36,35 +38,48 @@ fn largest(scene: &Scene) -> usize {
         .unwrap_or(0)
 }
 
+/// The state of a block with this reach, for short pieces or for long ones.
+fn state(reach: u8, long: bool) -> u32 {
+    (reach as u32) << 24 | (long as u32) << 23
+}
+
 /// Up to 128 granules codes are lengths; then four of them are a doubling.
 #[test]
-fn there_are_two_lists_for_a_doubling_up_to_128_granules_and_then_one() {
-    let least = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 132, 136, 140, 144, 148, 152, 156, 160, 164, 168];
-    let mut lists = vec![list_of_reach(0)];
-    for code in 1..255 {
-        let list = list_of_reach(code);
-        if least.contains(&code) {
-            assert!(!lists.contains(&list), "code {code} begins a list of its own");
-            lists.push(list);
+fn each_kind_has_a_list_below_four_granules_one_up_to_128_and_one_for_each_doubling_above() {
+    let least = [1, 4, 128, 132, 136, 140, 144, 148, 152, 156, 160, 164];
+    let none = [list_of_state(state(0, false)), list_of_state(state(255, false))];
+    let mut lists = none.to_vec();
+    for long in [false, true] {
+        assert_eq!(
+            [0, 255].map(|reach| list_of_state(state(reach, long))),
+            none,
+            "full and empty blocks are of no kind"
+        );
+        for code in 1..255 {
+            let list = list_of_state(state(code, long));
+            if least.contains(&code) {
+                assert!(!lists.contains(&list), "code {code} begins a list of its own");
+                lists.push(list);
+            }
+            assert_eq!(lists.last(), Some(&list), "code {code}");
+            assert!([0, 1, 0x7f_ffff].iter().all(|free| list_of_state(state(code, long) | free) == list));
         }
-        assert_eq!(lists.last(), Some(&list), "code {code}");
     }
-    assert!(!lists.contains(&list_of_reach(255)), "empty blocks have a list of their own");
-    assert_eq!(lists.len(), least.len() + 1);
+    assert_eq!(lists.len(), 2 + 2 * least.len());
 }
 
 #[test]
 #[cfg_attr(miri, ignore)]
 fn the_block_whose_holes_are_just_long_enough_serves_before_an_earlier_one() {
     let block = 8 << 20;
-    for shift in 0..18 {
+    for shift in 8..18 {
         for quarters in [4, 5, 6, 7] {
             let length = ((16 << shift) * quarters / 4usize).next_multiple_of(16);
             let scene = scene(3, block);
             let spots = with_holes(&scene, &[2 * length, length]);
             assert_eq!(c!(vmma_check_context(scene.context)), 0, "holes of {length} bytes, and of twice as many");
-            // From 2 MiB on all are in the last list, in the order of addresses.
-            let later = (length < 2 << 20) as usize;
+            // From 1 MiB on all are in the last list, in the order of addresses.
+            let later = (length < 1 << 20) as usize;
             assert_eq!(scene.alloc(length), spots[later], "{length} bytes");
             assert_eq!(c!(vmma_check_context(scene.context)), 0);
             assert_eq!(scene.alloc(length), if later == 1 { spots[0] } else { spots[0].wrapping_byte_add(length) });
@@ -73,35 +88,121 @@ fn the_block_whose_holes_are_just_long_enough_serves_before_an_earlier_one() {
     }
 }
 
+/// Blocks full of pieces of 2 KiB.
+fn of_short(scene: &Scene, blocks: usize) -> Vec<*mut c_void> {
+    let pieces = blocks * c!(vmma_get_block_size(scene.context)) / 2048;
+    (0..pieces).map(|_| scene.alloc(2048)).collect()
+}
+
 #[test]
 #[cfg_attr(miri, ignore)]
 fn of_blocks_in_one_list_the_lowest_serves() {
-    let (block, length) = (64 << 10, 1024);
-    let scene = scene(8, block);
-    let spots = with_holes(&scene, &[length; 7]);
-    let pieces: Vec<_> = spots.iter().map(|_| scene.alloc(length)).collect();
-    assert_eq!(pieces, spots, "blocks in the order of addresses");
-    for at in [3, 0, 5, 1, 6, 4, 2] {
-        scene.free(spots[at]);
+    let scene = scene(8, 64 << 10);
+    let long = with_holes(&scene, &[4096; 7]);
+    let filled: Vec<_> = long.iter().map(|_| scene.alloc(4096)).collect();
+    assert_eq!(filled, long, "blocks in the order of addresses");
+    scene.free(filled[6].wrapping_byte_sub(60 << 10));
+    long.iter().for_each(|&spot| scene.free(spot));
+    drop(scene);
+
+    for length in [64, 512, 2048] {
+        let scene = self::scene(8, 64 << 10);
+        // The last piece of each block ends earlier, or is not there.
+        let ends: Vec<_> = of_short(&scene, 7).into_iter().skip(31).step_by(32).collect();
+        let spots: Vec<_> = ends.iter().map(|&piece| piece.wrapping_byte_add(2048 - length)).collect();
+        let open = |at: usize| match length {
+            2048 => scene.free(ends[at]),
+            _ => assert_eq!(c!(vmma_realloc(scene.client, ends[at], 2048 - length)), ends[at]),
+        };
+        (0..7).for_each(open);
+        for _ in 0..2 {
+            let pieces: Vec<_> = spots.iter().map(|_| scene.alloc(length)).collect();
+            assert_eq!(pieces, spots, "in whatever order they came into the list, {length} bytes");
+            for at in [3, 0, 5, 1, 6, 4, 2] {
+                scene.free(spots[at]);
+            }
+            assert_eq!(c!(vmma_get_held_size(scene.client)), 7 * (64 << 10));
+        }
     }
-    let pieces: Vec<_> = spots.iter().map(|_| scene.alloc(length)).collect();
-    assert_eq!(pieces, spots, "in whatever order they came into the list");
-    assert_eq!(c!(vmma_get_held_size(scene.client)), 7 * block);
 }
 
 /// A list may have blocks that turn out to be too small: the code of a length from 128 granules on stands for others too.
 #[test]
 #[cfg_attr(miri, ignore)]
 fn however_many_blocks_are_too_small_a_request_looks_at_a_few() {
-    let steps = [50, 100].map(|blocks| {
+    let steps = [150, 200].map(|blocks| {
         let scene = scene(blocks + 1, 16 << 10);
-        with_holes(&scene, &vec![130 * 16; blocks]);
+        with_holes(&scene, &vec![260 * 16; blocks]);
         steps::take();
-        assert!(!scene.alloc(150 * 16).is_null());
+        assert!(!scene.alloc(300 * 16).is_null());
         assert_eq!(c!(vmma_get_held_size(scene.client)), (blocks + 1) * (16 << 10));
         steps::take()
     });
     assert!(steps[1] <= steps[0] + 2, "{steps:?}");
+}
+
+#[test]
+#[cfg_attr(miri, ignore)]
+fn long_pieces_and_short_ones_share_no_block_while_there_are_others() {
+    let block = 64usize << 10;
+    for long in [4096, 5000, 20_000, block - 64] {
+        let scene = scene(32, block);
+        let number = |piece: *mut c_void| (piece.addr() - scene.inside().0.map.base().addr()) / block;
+        let (mut shorts, mut longs) = (vec![], vec![]);
+        for at in 0..60 {
+            shorts.extend([1, 100, 4080].map(|size| scene.alloc(size)));
+            if at * long < 10 * block {
+                longs.push((scene.alloc(long), long));
+            }
+            assert_eq!(c!(vmma_check_context(scene.context)), 0);
+        }
+        let of_longs = |block: usize| {
+            longs
+                .iter()
+                .any(|&(piece, size)| (number(piece)..=number(piece.wrapping_byte_add(size - 1))).contains(&block))
+        };
+        assert!(shorts.iter().all(|&piece| !of_longs(number(piece))), "long ones of {long} bytes");
+        // Half of the long ones go: their holes are not for short pieces, as long as there are free blocks.
+        longs.iter().step_by(2).for_each(|&(piece, _)| scene.free(piece));
+        let more: Vec<_> = (0..64).map(|_| scene.alloc(1000)).collect();
+        assert!(more.iter().all(|&piece| !of_longs(number(piece))
+            || !longs.iter().skip(1).step_by(2).any(|&(other, _)| number(other) == number(piece))));
+        assert_eq!(c!(vmma_check_context(scene.context)), 0);
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore)]
+fn where_no_block_is_left_each_kind_takes_the_holes_of_the_other() {
+    let block = 64usize << 10;
+    let scene = scene(4, block);
+    let shorts = of_short(&scene, 2);
+    let longs: Vec<_> = (0..8).map(|_| scene.alloc(16 << 10)).collect();
+    assert!(scene.alloc(16).is_null(), "it is full");
+    scene.free(longs[3]);
+    assert_eq!(scene.alloc(2048), longs[3], "a short piece in a long one's hole");
+    assert_eq!(scene.alloc(14 << 10), longs[3].wrapping_byte_add(2048), "and a long one behind it");
+    shorts[8..12].iter().for_each(|&piece| scene.free(piece));
+    assert_eq!(scene.alloc(8 << 10), shorts[8], "a long piece where short ones were");
+    assert!(scene.alloc(16).is_null(), "it is full again");
+    assert_eq!(c!(vmma_get_held_size(scene.client)), 4 * block);
+}
+
+#[test]
+#[cfg_attr(miri, ignore)]
+fn an_empty_block_serves_either_kind() {
+    let block = 64usize << 10;
+    let size = c!(vmma_get_required_size(2 * block, 16, block, VMMA_FLAG_PACKED));
+    let scene = Scene::new(size, block, VMMA_FLAG_PACKED).expect("memory");
+    let mut before: *mut c_void = null_mut();
+    for size in [2048, 16 << 10, 4096, 4080] {
+        let pieces: Vec<_> = (0..block / size).map(|_| scene.alloc(size)).collect();
+        assert!(before.is_null() || pieces[0] == before, "{size} bytes in the block that is kept");
+        assert_eq!(c!(vmma_get_held_size(scene.client)), block);
+        pieces.iter().for_each(|&piece| scene.free(piece));
+        assert_eq!(c!(vmma_check_context(scene.context)), 0);
+        before = pieces[0];
+    }
 }
 
 /// A hole at a block's end goes on in the next block: both ways of coming to be are seen.

@@ -21,7 +21,7 @@ fn expected(flat: &Flat<&Block>, count: usize, align: usize, quick: bool) -> Opt
             }
         }
         // Else the shortest of the first few words that have any.
-        let visits = if quick && count <= 16 { 5 } else { 16 };
+        let visits = if quick && count <= 16 { 3 } else { 8 };
         let mut best: Option<Spot> = None;
         for (visited, word) in group.iter().filter(|word| code(longest(word)) >= code(count)).enumerate() {
             for &spot in word.iter().filter(serves) {
