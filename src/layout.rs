@@ -35,6 +35,8 @@ pub const CACHE_PIECE: usize = 8;
 /// The entries of the first block begin behind these: a whole cache line, so that no two blocks share one.
 pub const FIRST_CACHE: usize = TABLE_ALIGN / 4;
 
+/// Addresses that differ by a multiple of this are easily taken for one another: they agree in 12 bits.
+const SAME_BITS: usize = 4096;
 const MIN_BLOCK_SHIFT: u32 = 10;
 const MAX_BLOCK_SHIFT: u32 = 30;
 const DEFAULT_BLOCK_SHIFT: u32 = 16;
@@ -177,13 +179,34 @@ impl Tables {
             (&mut tables.caches, shape.cache_entries as usize * 4, FIRST_CACHE * 4),
             (&mut tables.slack, slack, 0),
         ];
-        for (start, per_block, more) in order {
+        // Where these two are in the order. Their distance matters where there are caches; smaller blocks, and so smaller
+        // contexts, would pay for it.
+        const LIVES: usize = 4;
+        const CACHES: usize = 9;
+        let keep_apart = shape.block_shift >= DEFAULT_BLOCK_SHIFT && shape.cache_entries > 0 && !shape.packed;
+        let mut lives = 0;
+        for (number, (start, per_block, more)) in order.into_iter().enumerate() {
+            match number {
+                LIVES => lives = tables.end,
+                CACHES if keep_apart => tables.end = far_from(lives, tables.end)?,
+                _ => {}
+            }
             *start = tables.end;
             let size = blocks.checked_mul(per_block)?.checked_add(more)?;
             tables.end = size.checked_add(tables.end)?.checked_next_multiple_of(TABLE_ALIGN)?;
         }
         Some(tables)
     }
+}
+
+/// The next offset at which a table's low bits differ most from those of another's.
+///
+/// Processors take a store and a load for the same place, as long as they only know so many bits, and let the load wait: an
+/// allocation reads a live word just after a free has stored an entry. For the first block, all that small clients have, this
+/// keeps them apart.
+fn far_from(other: usize, start: usize) -> Option<usize> {
+    let wanted = other.wrapping_add(SAME_BITS / 2).wrapping_sub(FIRST_CACHE * 4);
+    start.checked_add(wanted.wrapping_sub(start) & (SAME_BITS - 1))
 }
 
 /// A context laid out: all that creation has to know.

@@ -69,6 +69,25 @@ fn tables_are_disjoint_and_inside_at_every_address_and_size() {
 }
 
 #[test]
+fn the_entries_and_the_live_words_of_the_first_block_differ_in_the_low_bits_of_their_addresses() {
+    for size in [2 << 20, (4 << 20) + 4096, 64 << 20, (512 << 20) - 64, 1 << 30] {
+        let tables = lay(0, size, 16, 64 << 10, 0).expect("room").tables;
+        assert_eq!((tables.caches + 64 - tables.lives) % 4096, 2048, "{size} bytes");
+        // Nothing is spent on it where blocks are small, and where it means nothing.
+        for (block, flags) in [(32 << 10, 0), (64 << 10, flags::NO_CACHE), (64 << 10, flags::PACKED)] {
+            let layout = lay(0, size, 16, block, flags).expect("room");
+            let (shape, tables) = (layout.shape, layout.tables);
+            let before = tables.longest + layout.blocks * shape.longest_per_block() * 8;
+            assert_eq!(
+                tables.caches,
+                before.next_multiple_of(64),
+                "{size} bytes in blocks of {block}, flags {flags:#x}"
+            );
+        }
+    }
+}
+
+#[test]
 fn layouts_go_up_to_the_end_of_the_address_space_and_a_terabyte() {
     assert_eq!(lay(usize::MAX - 100, 101, 0, 0, 0), Err(Error::Invalid));
     assert!(lay(usize::MAX - 100_000, 100_000, 0, 1024, 0).is_ok_and(|layout| layout.blocks > 50));
