@@ -82,13 +82,6 @@ impl Link {
 }
 
 impl SlabRecord {
-    /// What the record of a unit says that no slab and no run begins at.
-    #[inline]
-    pub fn blank(&self) {
-        self.free.store(0, Relaxed);
-        self.unlink();
-    }
-
     /// What the links say of a slab that is in no list.
     #[inline]
     pub fn unlink(&self) {
@@ -402,7 +395,7 @@ impl Map {
         unsafe { &*self.slack.add(offset / 16) }
     }
 
-    /// Makes the unit words, live words and slab records of a block say "nothing"; PACKED: one hole.
+    /// Makes the unit words, live words and slab records of a block in which nothing lies say "nothing"; PACKED: one hole.
     pub fn clear_block_words(&self, block: usize) {
         if self.shape.packed {
             return self.flat(block).init();
@@ -410,17 +403,17 @@ impl Map {
         debug_assert!(block < self.blocks);
         let (first, units, words) =
             (self.first_unit(block), self.shape.units_per_block(), self.shape.live_words_per_block());
-        // SAFETY: as in `record`; each table has so many entries for every block.
-        let (of_units, slabs, lives) = unsafe {
+        // SAFETY: as in `record`; each table has so many entries for every block. Other threads may ask for unit and
+        // live words at any time, but nothing leads to the slab records of a block without slabs.
+        let (of_units, lives) = unsafe {
+            self.slabs.add(first).cast_mut().write_bytes(0, units);
             (
                 core::slice::from_raw_parts(self.units.add(first), units),
-                core::slice::from_raw_parts(self.slabs.add(first), units),
                 core::slice::from_raw_parts(self.lives.add(block * words), words),
             )
         };
         (0..units + words).for_each(|_| crate::steps::count());
         by_fours(of_units, |word| word.store(0, Relaxed));
-        by_fours(slabs, SlabRecord::blank);
         by_fours(lives, |word| word.store(0, Relaxed));
     }
 

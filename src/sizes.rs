@@ -113,10 +113,10 @@ pub struct Sizes {
     count: u8,
     table: [u8; TABLE_BYTES / TABLE_STEP + 1],
     classes: [Class; MAX_CLASSES],
-    /// What the fast path asks of the first classes, where it finds it at once: `full`, and how many times 16 bytes a
-    /// slab has, less one.
-    pub full: [u64; FIRST_CLASSES],
-    pub slab_mask: [u16; FIRST_CLASSES],
+    /// What the fast path asks of a class, where it finds it at once: `full`, and how many times 16 bytes a slab has, less
+    /// one. 0 for runs.
+    pub full: [u64; MAX_CLASSES],
+    pub slab_mask: [u16; MAX_CLASSES],
 }
 
 /// log2 of the unit of a context: 1 KiB, an eighth of a smaller block, never less than the alignment.
@@ -145,8 +145,8 @@ impl Sizes {
             count: 0,
             table: [NO_CLASS; TABLE_BYTES / TABLE_STEP + 1],
             classes: [Class::NONE; MAX_CLASSES],
-            full: [0; FIRST_CLASSES],
-            slab_mask: [0; FIRST_CLASSES],
+            full: [0; MAX_CLASSES],
+            slab_mask: [0; MAX_CLASSES],
         };
         let mut cell = alignment.max(MIN_CELL);
         while cell < 1 << unit_shift && !packed {

@@ -32,8 +32,18 @@ const STARTS: [u64; 6] = [
 /// The beginnings of free runs of 2^(order + 1) units, from those of 2^order.
 #[inline(always)]
 fn merged(runs: u64, order: u32) -> u64 {
-    let starts = STARTS.get(order as usize).copied().unwrap_or(0);
-    runs & (runs >> (1u32.wrapping_shl(order) & 63)) & starts
+    longer(runs, order) & starts(order)
+}
+
+/// The same wherever they begin.
+#[inline(always)]
+fn longer(runs: u64, order: u32) -> u64 {
+    runs & (runs >> (1u32.wrapping_shl(order) & 63))
+}
+
+#[inline(always)]
+fn starts(order: u32) -> u64 {
+    STARTS.get(order as usize).copied().unwrap_or(0)
 }
 
 #[derive(Clone, Copy)]
@@ -57,6 +67,11 @@ impl<'a> Word<'a> {
     #[inline(always)]
     pub fn alloc(&self, order: u32) -> Option<usize> {
         let mut runs = self.bits.get();
+        if runs == range(0, self.units) && 1usize.wrapping_shl(order) <= self.units && order < 7 {
+            // It is free as a whole.
+            self.bits.set(runs & !range(0, 1 << order));
+            return Some(0);
+        }
         for order in 0..order.min(7) {
             crate::steps::count();
             runs = merged(runs, order);
@@ -100,19 +115,23 @@ impl<'a> Word<'a> {
     /// The order of the largest free run.
     #[inline(always)]
     pub fn largest(&self) -> Option<u32> {
-        let mut runs = self.bits.get();
+        let runs = self.bits.get();
         if runs == 0 {
             return None;
         }
-        let mut order = 0;
-        loop {
-            crate::steps::count();
-            runs = merged(runs, order);
-            if runs == 0 {
-                return Some(order);
-            }
-            order += 1;
+        crate::steps::count();
+        let mut runs = runs;
+        // Where the code is compiled for size a loop stays one, and takes twice as many instructions.
+        macro_rules! unless_longer {
+            ($($order:literal)*) => {$(
+                runs = longer(runs, $order);
+                if runs & starts($order) == 0 {
+                    return Some($order);
+                }
+            )*};
         }
+        unless_longer!(0 1 2 3 4 5);
+        Some(6)
     }
 
     /// Free units in all.

@@ -290,7 +290,8 @@ impl Client {
         self.underflow(size, class)
     }
 
-    /// The fast path's free of a piece whose cache is full: back to its slab, as `slab_put` does it.
+    /// The fast path's free of a piece whose cache is full: back to its slab, as `slab_put` does it. A run has no slab's
+    /// record, so that it takes the other way.
     #[inline(never)]
     fn free_to_slab(&self, class: usize, granule: usize) -> i32 {
         let context = self.context();
@@ -359,9 +360,13 @@ impl Client {
         self.quiet()
     }
 
-    /// A cell comes back to a slab that has no free cell, or came back as the last that was missing: the rarer frees.
+    /// A cell comes back to a slab that has no free cell, or came back as the last that was missing: the rarer frees. Or it
+    /// is a run.
     #[inline(never)]
     fn slab_turned(&self, class: usize, granule: usize) -> i32 {
+        if class >= OPEN_SLABS {
+            return self.overflow(class, granule);
+        }
         let context = self.context();
         // Where the bit is set already, to set it again changes nothing.
         if self.slab_put(context, class, granule) {

@@ -28,7 +28,7 @@ use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// Blocks that are looked at in a list whose blocks may be too small.
-const LOOK: usize = 128;
+const LOOK: usize = 64;
 
 /// Where a request goes: the block, the spot in it, and how many granules in the next block.
 pub(super) struct Choice {
