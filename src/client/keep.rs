@@ -172,7 +172,7 @@ impl Client {
     #[inline(never)]
     fn packed_search(&self, context: &Context, count: usize) -> Option<usize> {
         let shape = &context.map.shape;
-        let long = Self::is_long(context, count);
+        let long = self.is_long(context, count);
         let choice = self.find_place(context, count, 1, long)?;
         let granule = (choice.block << (shape.block_shift - shape.granule_shift)) + choice.spot.at;
         let more = if choice.further == 0 { self.refill_from(context, count, choice.spot.length) } else { 0 };

@@ -71,7 +71,7 @@ impl Client {
         if bytes > shape.block_size() {
             return self.packed_run(context, count);
         }
-        let long = Self::is_long(context, count);
+        let long = self.is_long(context, count);
         let choice = match self.find_place(context, count, align, long) {
             Some(choice) => choice,
             None => match context.take_block(&self.claim(context)) {

@@ -33,6 +33,8 @@ const LONG: u32 = 1 << (LIST_SHIFT - 1);
 const SHARE: usize = HOLE_LISTS / 2;
 /// From this many bytes on a piece is long.
 const LONG_BYTES: usize = 4096;
+/// A client that holds so many blocks is not one with few.
+const APART: u32 = 4;
 /// How far a block goes down a list to be in the order of addresses.
 const ORDER: usize = 8;
 
@@ -95,10 +97,13 @@ pub(super) fn with_reach(state: u32, reach: u8) -> u32 {
 }
 
 impl Client {
-    /// Is a piece of so many granules a long one?
+    /// Is a piece of so many granules one for the blocks for long pieces? A client with few blocks has them only for what
+    /// takes a good part of one: a half empty block would cost it more than the hole is worth.
     #[inline(always)]
-    pub(super) fn is_long(context: &Context, count: usize) -> bool {
-        count << context.map.shape.granule_shift >= LONG_BYTES
+    pub(super) fn is_long(&self, context: &Context, count: usize) -> bool {
+        let shape = &context.map.shape;
+        let worth = self.held.get() >= APART || count >= shape.granules_per_block() / 4;
+        worth && count << shape.granule_shift >= LONG_BYTES
     }
 
     /// Is this a block of ours for pieces of a kind?

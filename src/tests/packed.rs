@@ -22,6 +22,15 @@ fn scene_with(blocks: usize, flags: u32) -> Scene {
     Scene::new(size, BLOCK, flags).expect("memory")
 }
 
+/// What the client of a `roomy` scene holds besides: so many blocks that all pieces of 4 KiB and more are long ones.
+const BALLAST: usize = 4;
+
+fn roomy(blocks: usize) -> Scene {
+    let scene = scene(blocks + BALLAST);
+    (0..BALLAST).for_each(|_| assert!(!scene.alloc(BLOCK).is_null()));
+    scene
+}
+
 /// The class of a size that is a multiple of the alignment.
 fn class(size: usize) -> usize {
     size / GRANULE - 1
@@ -236,7 +245,7 @@ fn a_piece_takes_the_hole_behind_it_when_it_grows_and_gives_its_end_back_when_it
 #[test]
 #[cfg_attr(miri, ignore)]
 fn a_piece_of_more_than_a_block_begins_with_a_block() {
-    let scene = scene(8);
+    let scene = roomy(8);
     let first = scene.alloc(4096);
     let [second, third, wall] = [BLOCK, 8192, 4096].map(|size| scene.alloc(size));
     assert_eq!(second, first.wrapping_byte_add(4096), "across the first two blocks");
@@ -272,7 +281,7 @@ fn a_piece_grows_over_the_end_of_its_block_and_comes_back() {
 #[cfg_attr(miri, ignore)]
 fn the_end_of_a_piece_across_two_blocks_is_given_back() {
     for size in [BLOCK / 2 + 4096, BLOCK / 2, 1024, 64] {
-        let scene = scene(3);
+        let scene = roomy(3);
         let first = scene.alloc(BLOCK / 2);
         let piece = scene.alloc(BLOCK);
         let wall = scene.alloc(4096);
@@ -280,7 +289,7 @@ fn the_end_of_a_piece_across_two_blocks_is_given_back() {
         assert_eq!(c!(vmma_realloc(scene.client, piece, size)), piece);
         assert_eq!(c!(vmma_check_context(scene.context)), 0, "{size} bytes are left");
         assert_eq!(scene.alloc(BLOCK - size), piece.wrapping_byte_add(size));
-        assert_eq!(c!(vmma_get_held_size(scene.client)), 2 * BLOCK);
+        assert_eq!(c!(vmma_get_held_size(scene.client)), (BALLAST + 2) * BLOCK);
     }
 }
 
@@ -328,7 +337,7 @@ fn a_hole_across_two_blocks_serves_if_no_hole_inside_is_better() {
         (160, 160, 321, 300, true),
         (130, 130, 600, 350, false),
     ] {
-        let scene = scene(3);
+        let scene = roomy(3);
         let sizes = [256, inside, 4096 - 256 - inside - end, end + front, 256];
         let pieces = sizes.map(|granules| scene.alloc(granules * GRANULE));
         assert_eq!(pieces[4].addr() - pieces[0].addr(), (4096 + front) * GRANULE);
@@ -342,14 +351,17 @@ fn a_hole_across_two_blocks_serves_if_no_hole_inside_is_better() {
 #[test]
 #[cfg_attr(miri, ignore)]
 fn a_piece_of_more_than_a_block_ends_in_a_block_whose_front_is_free() {
-    let scene = scene(6);
+    let scene = roomy(6);
     let [first, front, rest] = [BLOCK, 4096, BLOCK - 4096].map(|size| scene.alloc(size));
     assert_eq!(rest, first.wrapping_byte_add(BLOCK + 4096));
     [first, front].iter().for_each(|&piece| scene.free(piece));
     assert_eq!(c!(vmma_trim_client(scene.client)), 0);
-    assert_eq!(c!(vmma_get_held_size(scene.client)), BLOCK);
+    assert_eq!(c!(vmma_get_held_size(scene.client)), (BALLAST + 1) * BLOCK);
     assert_eq!(scene.alloc(BLOCK + 4096), first);
-    assert_eq!((c!(vmma_get_held_size(scene.client)), c!(vmma_check_context(scene.context))), (2 * BLOCK, 0));
+    assert_eq!(
+        (c!(vmma_get_held_size(scene.client)), c!(vmma_check_context(scene.context))),
+        ((BALLAST + 2) * BLOCK, 0)
+    );
 }
 
 #[test]
@@ -357,7 +369,7 @@ fn a_piece_of_more_than_a_block_ends_in_a_block_whose_front_is_free() {
 fn a_piece_grows_into_the_free_front_of_a_block_of_ours() {
     // In the next block, and in the one behind that, which the context has to give.
     for between in [0, BLOCK] {
-        let scene = scene(4);
+        let scene = roomy(4);
         let piece = scene.alloc(BLOCK);
         let middle = if between > 0 { scene.alloc(between) } else { core::ptr::null_mut() };
         let [front, rest] = [4096, BLOCK - 4096].map(|size| scene.alloc(size));
@@ -369,7 +381,7 @@ fn a_piece_grows_into_the_free_front_of_a_block_of_ours() {
         }
         let size = BLOCK + between + 4096;
         assert_eq!(c!(vmma_realloc(scene.client, piece, size)), piece);
-        assert_eq!(c!(vmma_get_held_size(scene.client)), 2 * BLOCK + between);
+        assert_eq!(c!(vmma_get_held_size(scene.client)), (BALLAST + 2) * BLOCK + between);
         assert_eq!(c!(vmma_check_context(scene.context)), 0);
     }
 }

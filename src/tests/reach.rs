@@ -18,6 +18,15 @@ fn scene(blocks: usize, block: usize) -> Scene {
     Scene::new(size, block, FLAGS).expect("memory")
 }
 
+/// What the client of a `roomy` scene holds besides: so many blocks that all pieces of 4 KiB and more are long ones.
+const BALLAST: usize = 4;
+
+fn roomy(blocks: usize, block: usize) -> Scene {
+    let scene = scene(blocks + BALLAST, block);
+    (0..BALLAST).for_each(|_| assert!(!scene.alloc(block).is_null()));
+    scene
+}
+
 /// A piece of each block that is all of it but a hole at the end.
 fn with_holes(scene: &Scene, holes: &[usize]) -> Vec<*mut c_void> {
     let block = c!(vmma_get_block_size(scene.context));
@@ -75,7 +84,7 @@ fn the_block_whose_holes_are_just_long_enough_serves_before_an_earlier_one() {
     for shift in 8..18 {
         for quarters in [4, 5, 6, 7] {
             let length = ((16 << shift) * quarters / 4usize).next_multiple_of(16);
-            let scene = scene(3, block);
+            let scene = roomy(3, block);
             let spots = with_holes(&scene, &[2 * length, length]);
             assert_eq!(c!(vmma_check_context(scene.context)), 0, "holes of {length} bytes, and of twice as many");
             // From 1 MiB on all are in the last list, in the order of addresses.
@@ -83,7 +92,7 @@ fn the_block_whose_holes_are_just_long_enough_serves_before_an_earlier_one() {
             assert_eq!(scene.alloc(length), spots[later], "{length} bytes");
             assert_eq!(c!(vmma_check_context(scene.context)), 0);
             assert_eq!(scene.alloc(length), if later == 1 { spots[0] } else { spots[0].wrapping_byte_add(length) });
-            assert_eq!(c!(vmma_get_held_size(scene.client)), 2 * block);
+            assert_eq!(c!(vmma_get_held_size(scene.client)), (BALLAST + 2) * block);
         }
     }
 }
@@ -146,7 +155,7 @@ fn however_many_blocks_are_too_small_a_request_looks_at_a_few() {
 fn long_pieces_and_short_ones_share_no_block_while_there_are_others() {
     let block = 64usize << 10;
     for long in [4096, 5000, 20_000, block - 64] {
-        let scene = scene(32, block);
+        let scene = roomy(32, block);
         let number = |piece: *mut c_void| (piece.addr() - scene.inside().0.map.base().addr()) / block;
         let (mut shorts, mut longs) = (vec![], vec![]);
         for at in 0..60 {
@@ -168,6 +177,27 @@ fn long_pieces_and_short_ones_share_no_block_while_there_are_others() {
         assert!(more.iter().all(|&piece| !of_longs(number(piece))
             || !longs.iter().skip(1).step_by(2).any(|&(other, _)| number(other) == number(piece))));
         assert_eq!(c!(vmma_check_context(scene.context)), 0);
+    }
+}
+
+/// Of 4 KiB if it has four blocks, of a quarter of a block before.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn what_is_long_depends_on_how_many_blocks_the_client_has() {
+    let block = 64usize << 10;
+    for (held, size, apart) in [
+        (0, (16 << 10) - 16, false),
+        (0, 16 << 10, true),
+        (2, (16 << 10) - 16, false),
+        (2, 16 << 10, true),
+        (3, 4080, false),
+        (3, 4096, true),
+    ] {
+        let scene = scene(8, block);
+        let _ballast: Vec<_> = (0..held).map(|_| scene.alloc(block)).collect();
+        let (short, piece) = (scene.alloc(100), scene.alloc(size));
+        assert_eq!(piece != short.wrapping_byte_add(112), apart, "{size} bytes, {held} other blocks");
+        assert_eq!(c!(vmma_get_held_size(scene.client)), (held + 1 + apart as usize) * block);
     }
 }
 
@@ -211,7 +241,7 @@ fn an_empty_block_serves_either_kind() {
 fn a_hole_across_two_blocks_serves_whichever_half_came_last() {
     let (block, half) = (64usize << 10, 4096);
     for order in [[0, 1], [1, 0]] {
-        let scene = scene(3, block);
+        let scene = roomy(3, block);
         let first = scene.alloc(block - half);
         let halves = [scene.alloc(half), scene.alloc(half)];
         let _rest = scene.alloc(block - half);
@@ -220,6 +250,6 @@ fn a_hole_across_two_blocks_serves_whichever_half_came_last() {
         assert_eq!(c!(vmma_check_context(scene.context)), 0);
         assert_eq!(largest(&scene), 2 * half, "freed in the order {order:?}");
         assert_eq!(scene.alloc(2 * half), halves[0]);
-        assert_eq!((largest(&scene), c!(vmma_get_held_size(scene.client))), (0, 2 * block));
+        assert_eq!((largest(&scene), c!(vmma_get_held_size(scene.client))), (0, (BALLAST + 2) * block));
     }
 }
