@@ -51,8 +51,10 @@ static void after_operations(scene *s)
             if (scene_holds(s, 0, p))
                 scene_refuse(s, s->k[0], p, VMMA_E_DOUBLE_FREE);
         } else {
-            if (scene_holds(s, 0, p))
-                scene_refuse(s, s->k[0], p, VMMA_E_DOUBLE_FREE);
+            /* with PACKED it may begin before the cell and reach over it, with GUARD its red zone may */
+            int inside = vmma_find_allocation(s->k[0], p, NULL) == q;
+            if (scene_holds(s, 0, p) && (inside || p < q || p >= q + n + 4096 || !(s->f & VMMA_FLAG_GUARD)))
+                scene_refuse(s, s->k[0], p, inside ? VMMA_E_NOT_START : VMMA_E_DOUBLE_FREE);
             CHECK_ST(vmma_free(s->k[0], q), VMMA_OK, "what was handed out instead is freed");
         }
     }
