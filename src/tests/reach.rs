@@ -150,6 +150,20 @@ fn however_many_blocks_are_too_small_a_request_looks_at_a_few() {
     assert!(steps[1] <= steps[0] + 2, "{steps:?}");
 }
 
+/// Lists of blocks that can't serve are not looked at.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn blocks_whose_reach_is_a_doubling_too_short_cost_a_request_nothing() {
+    let steps = [10, 50].map(|blocks| {
+        let scene = scene(blocks + 1, 16 << 10);
+        with_holes(&scene, &vec![260 * 16; blocks]);
+        steps::take();
+        assert!(!scene.alloc(600 * 16).is_null());
+        steps::take()
+    });
+    assert!(steps[1] <= steps[0] + 2, "{steps:?}");
+}
+
 #[test]
 #[cfg_attr(miri, ignore)]
 fn long_pieces_and_short_ones_share_no_block_while_there_are_others() {
