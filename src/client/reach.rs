@@ -111,7 +111,7 @@ impl Client {
         self.has_map(context, block) && (context.map.record(block).state.load(Relaxed) & LONG != 0) == long
     }
 
-    /// Makes a block one for long pieces, or one for short ones, if it is empty so far.
+    /// Makes an empty block, which would become one for short pieces, one for long ones.
     #[inline(always)]
     pub(super) fn dedicate(&self, context: &Context, block: usize, long: bool) {
         let state = &context.map.record(block).state;

@@ -23,6 +23,15 @@ impl Scene {
         (!context.is_null()).then(|| Scene { context, client: c!(vmma_create_client(context)) })
     }
 
+    /// Blocks that `with_ballast` fills: with so many, a PACKED client's pieces of 4 KiB and more are long ones.
+    pub(super) const BALLAST: usize = 4;
+
+    pub(super) fn with_ballast(self) -> Scene {
+        let block = c!(vmma_get_block_size(self.context));
+        (0..Scene::BALLAST).for_each(|_| assert!(!self.alloc(block).is_null()));
+        self
+    }
+
     pub(super) fn inside(&self) -> (&Context, &Client) {
         // SAFETY: both live as long as the scene.
         let both = unsafe { (Context::from_handle(self.context.cast()), Client::from_handle(self.client.cast())) };

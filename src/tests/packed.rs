@@ -22,13 +22,8 @@ fn scene_with(blocks: usize, flags: u32) -> Scene {
     Scene::new(size, BLOCK, flags).expect("memory")
 }
 
-/// What the client of a `roomy` scene holds besides: so many blocks that all pieces of 4 KiB and more are long ones.
-const BALLAST: usize = 4;
-
 fn roomy(blocks: usize) -> Scene {
-    let scene = scene(blocks + BALLAST);
-    (0..BALLAST).for_each(|_| assert!(!scene.alloc(BLOCK).is_null()));
-    scene
+    scene(blocks + Scene::BALLAST).with_ballast()
 }
 
 /// The class of a size that is a multiple of the alignment.
@@ -289,7 +284,7 @@ fn the_end_of_a_piece_across_two_blocks_is_given_back() {
         assert_eq!(c!(vmma_realloc(scene.client, piece, size)), piece);
         assert_eq!(c!(vmma_check_context(scene.context)), 0, "{size} bytes are left");
         assert_eq!(scene.alloc(BLOCK - size), piece.wrapping_byte_add(size));
-        assert_eq!(c!(vmma_get_held_size(scene.client)), (BALLAST + 2) * BLOCK);
+        assert_eq!(c!(vmma_get_held_size(scene.client)), (Scene::BALLAST + 2) * BLOCK);
     }
 }
 
@@ -356,11 +351,11 @@ fn a_piece_of_more_than_a_block_ends_in_a_block_whose_front_is_free() {
     assert_eq!(rest, first.wrapping_byte_add(BLOCK + 4096));
     [first, front].iter().for_each(|&piece| scene.free(piece));
     assert_eq!(c!(vmma_trim_client(scene.client)), 0);
-    assert_eq!(c!(vmma_get_held_size(scene.client)), (BALLAST + 1) * BLOCK);
+    assert_eq!(c!(vmma_get_held_size(scene.client)), (Scene::BALLAST + 1) * BLOCK);
     assert_eq!(scene.alloc(BLOCK + 4096), first);
     assert_eq!(
         (c!(vmma_get_held_size(scene.client)), c!(vmma_check_context(scene.context))),
-        ((BALLAST + 2) * BLOCK, 0)
+        ((Scene::BALLAST + 2) * BLOCK, 0)
     );
 }
 
@@ -381,7 +376,7 @@ fn a_piece_grows_into_the_free_front_of_a_block_of_ours() {
         }
         let size = BLOCK + between + 4096;
         assert_eq!(c!(vmma_realloc(scene.client, piece, size)), piece);
-        assert_eq!(c!(vmma_get_held_size(scene.client)), (BALLAST + 2) * BLOCK + between);
+        assert_eq!(c!(vmma_get_held_size(scene.client)), (Scene::BALLAST + 2) * BLOCK + between);
         assert_eq!(c!(vmma_check_context(scene.context)), 0);
     }
 }

@@ -18,13 +18,8 @@ fn scene(blocks: usize, block: usize) -> Scene {
     Scene::new(size, block, FLAGS).expect("memory")
 }
 
-/// What the client of a `roomy` scene holds besides: so many blocks that all pieces of 4 KiB and more are long ones.
-const BALLAST: usize = 4;
-
 fn roomy(blocks: usize, block: usize) -> Scene {
-    let scene = scene(blocks + BALLAST, block);
-    (0..BALLAST).for_each(|_| assert!(!scene.alloc(block).is_null()));
-    scene
+    scene(blocks + Scene::BALLAST, block).with_ballast()
 }
 
 /// A piece of each block that is all of it but a hole at the end.
@@ -92,7 +87,7 @@ fn the_block_whose_holes_are_just_long_enough_serves_before_an_earlier_one() {
             assert_eq!(scene.alloc(length), spots[later], "{length} bytes");
             assert_eq!(c!(vmma_check_context(scene.context)), 0);
             assert_eq!(scene.alloc(length), if later == 1 { spots[0] } else { spots[0].wrapping_byte_add(length) });
-            assert_eq!(c!(vmma_get_held_size(scene.client)), (BALLAST + 2) * block);
+            assert_eq!(c!(vmma_get_held_size(scene.client)), (Scene::BALLAST + 2) * block);
         }
     }
 }
@@ -110,9 +105,6 @@ fn of_blocks_in_one_list_the_lowest_serves() {
     let long = with_holes(&scene, &[4096; 7]);
     let filled: Vec<_> = long.iter().map(|_| scene.alloc(4096)).collect();
     assert_eq!(filled, long, "blocks in the order of addresses");
-    scene.free(filled[6].wrapping_byte_sub(60 << 10));
-    long.iter().for_each(|&spot| scene.free(spot));
-    drop(scene);
 
     for length in [64, 512, 2048] {
         let scene = self::scene(8, 64 << 10);
@@ -135,33 +127,31 @@ fn of_blocks_in_one_list_the_lowest_serves() {
     }
 }
 
+/// What a request for so many granules costs a client whose blocks all end in a hole of 260.
+fn steps_for(granules: usize, blocks: usize) -> usize {
+    let scene = scene(blocks + 1, 16 << 10);
+    with_holes(&scene, &vec![260 * 16; blocks]);
+    steps::take();
+    assert!(!scene.alloc(granules * 16).is_null());
+    let steps = steps::take();
+    assert_eq!(c!(vmma_get_held_size(scene.client)), (blocks + 1) * (16 << 10), "none of them serves");
+    steps
+}
+
 /// A list may have blocks that turn out to be too small: the code of a length from 128 granules on stands for others too.
 #[test]
 #[cfg_attr(miri, ignore)]
 fn however_many_blocks_are_too_small_a_request_looks_at_a_few() {
-    let steps = [150, 200].map(|blocks| {
-        let scene = scene(blocks + 1, 16 << 10);
-        with_holes(&scene, &vec![260 * 16; blocks]);
-        steps::take();
-        assert!(!scene.alloc(300 * 16).is_null());
-        assert_eq!(c!(vmma_get_held_size(scene.client)), (blocks + 1) * (16 << 10));
-        steps::take()
-    });
-    assert!(steps[1] <= steps[0] + 2, "{steps:?}");
+    let [few, many] = [150, 200].map(|blocks| steps_for(300, blocks));
+    assert!(many <= few + 2, "{few} {many}");
 }
 
 /// Lists of blocks that can't serve are not looked at.
 #[test]
 #[cfg_attr(miri, ignore)]
 fn blocks_whose_reach_is_a_doubling_too_short_cost_a_request_nothing() {
-    let steps = [10, 50].map(|blocks| {
-        let scene = scene(blocks + 1, 16 << 10);
-        with_holes(&scene, &vec![260 * 16; blocks]);
-        steps::take();
-        assert!(!scene.alloc(600 * 16).is_null());
-        steps::take()
-    });
-    assert!(steps[1] <= steps[0] + 2, "{steps:?}");
+    let [few, many] = [10, 50].map(|blocks| steps_for(600, blocks));
+    assert!(many <= few + 2, "{few} {many}");
 }
 
 #[test]
@@ -179,17 +169,19 @@ fn long_pieces_and_short_ones_share_no_block_while_there_are_others() {
             }
             assert_eq!(c!(vmma_check_context(scene.context)), 0);
         }
-        let of_longs = |block: usize| {
-            longs
-                .iter()
-                .any(|&(piece, size)| (number(piece)..=number(piece.wrapping_byte_add(size - 1))).contains(&block))
+        let apart = |shorts: &[*mut c_void], longs: &[(*mut c_void, usize)]| {
+            longs.iter().all(|&(piece, size)| {
+                let covered = number(piece)..=number(piece.wrapping_byte_add(size - 1));
+                shorts.iter().all(|&short| !covered.contains(&number(short)))
+            })
         };
-        assert!(shorts.iter().all(|&piece| !of_longs(number(piece))), "long ones of {long} bytes");
-        // Half of the long ones go: their holes are not for short pieces, as long as there are free blocks.
-        longs.iter().step_by(2).for_each(|&(piece, _)| scene.free(piece));
+        assert!(apart(&shorts, &longs), "long ones of {long} bytes");
+        // Half of the long ones go: what is free beside the others is not for short pieces, while there are free blocks.
+        let (gone, kept): (Vec<_>, Vec<_>) = longs.into_iter().enumerate().partition(|(at, _)| at % 2 == 0);
+        gone.iter().for_each(|&(_, (piece, _))| scene.free(piece));
+        let kept: Vec<_> = kept.into_iter().map(|(_, piece)| piece).collect();
         let more: Vec<_> = (0..64).map(|_| scene.alloc(1000)).collect();
-        assert!(more.iter().all(|&piece| !of_longs(number(piece))
-            || !longs.iter().skip(1).step_by(2).any(|&(other, _)| number(other) == number(piece))));
+        assert!(!kept.is_empty() && apart(&more, &kept), "long ones of {long} bytes");
         assert_eq!(c!(vmma_check_context(scene.context)), 0);
     }
 }
@@ -264,6 +256,6 @@ fn a_hole_across_two_blocks_serves_whichever_half_came_last() {
         assert_eq!(c!(vmma_check_context(scene.context)), 0);
         assert_eq!(largest(&scene), 2 * half, "freed in the order {order:?}");
         assert_eq!(scene.alloc(2 * half), halves[0]);
-        assert_eq!((largest(&scene), c!(vmma_get_held_size(scene.client))), (0, (BALLAST + 2) * block));
+        assert_eq!((largest(&scene), c!(vmma_get_held_size(scene.client))), (0, (Scene::BALLAST + 2) * block));
     }
 }
