@@ -73,6 +73,11 @@ fn mend(text: &str) -> String {
         };
         out.push(flag(&line).or_else(|| version(&line)).unwrap_or_else(|| wrap(&line)));
     }
+    // cbindgen ends the guard in front of the trailer.
+    if let Some(guard) = out.iter().position(|line| line.starts_with("#endif") && line.contains("LIBVMMA_H")) {
+        out.remove(guard);
+        out.push("\n#endif /* LIBVMMA_H */".into());
+    }
     one_line_comments(&out).join("\n") + "\n"
 }
 

@@ -867,4 +867,22 @@ int vmma_set_error_handler(vmma_context_t *context, vmma_error_fn handler, void 
 } /* extern "C" */
 #endif /* __cplusplus */
 
-#endif  /* LIBVMMA_H */
+
+/*
+ * Programs call these all the time. Where the compiler can, it calls them through the address that the loader found; the
+ * stub in between would take a jump more. A static library is called directly anyway.
+ */
+#if defined(__has_attribute)
+#if __has_attribute(noplt)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wredundant-decls"
+extern __typeof__(vmma_alloc) vmma_alloc __attribute__((noplt));
+extern __typeof__(vmma_calloc) vmma_calloc __attribute__((noplt));
+extern __typeof__(vmma_aligned_alloc) vmma_aligned_alloc __attribute__((noplt));
+extern __typeof__(vmma_realloc) vmma_realloc __attribute__((noplt));
+extern __typeof__(vmma_free) vmma_free __attribute__((noplt));
+#pragma GCC diagnostic pop
+#endif
+#endif
+
+#endif /* LIBVMMA_H */

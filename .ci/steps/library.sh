@@ -42,6 +42,18 @@ step_headers() {
         done
     done
     [ $found = 1 ] || echo "skipped: headers in C++ (no C++ compiler)"
+    straight_calls
+}
+
+# Where the compiler knows how, calls of the functions that programs call most go through no stub.
+straight_calls() {
+    printf '#if !defined(__has_attribute)\n#error\n#elif !__has_attribute(noplt)\n#error\n#endif\n' >"$work/noplt.c"
+    "$CC" -fsyntax-only "$work/noplt.c" 2>/dev/null || { echo "skipped: calls without stubs ($CC has no attribute noplt)" && return; }
+    command -v objdump >/dev/null || { echo "skipped: calls without stubs (no objdump)" && return; }
+    printf '#include "libvmma.h"\nvoid twice(vmma_client_t *c, void *p) { vmma_free(c, p); vmma_free(c, vmma_alloc(c, 1)); }\n' >"$work/calls.c"
+    "$CC" -O2 -fPIC -Iinclude -c "$work/calls.c" -o "$work/calls.o"
+    objdump -r "$work/calls.o" | grep -q vmma_alloc || fail "no call of vmma_alloc in what was compiled"
+    if objdump -r "$work/calls.o" | grep 'PLT.*vmma_'; then fail "a call goes through a stub"; fi
 }
 
 step_symbols() {
