@@ -152,12 +152,6 @@ impl<'a, W: Words<'a>> Flat<W> {
     /// Says what begins at a granule.
     #[inline(never)]
     pub fn set(&self, at: usize, what: What) {
-        self.set_here(at, what);
-    }
-
-    /// The same inlined, for the shortest ways: where `what` is known little of it is left.
-    #[inline(always)]
-    fn set_here(&self, at: usize, what: What) {
         let (index, bit) = (at / 64, 1u64 << (at % 64));
         let (edges, lives) = (self.edges(index), self.lives(index));
         let (edge, live) = (matches!(what, What::Live | What::Hole), matches!(what, What::Live | What::Dead));
@@ -320,13 +314,14 @@ impl<'a, W: Words<'a>> Flat<W> {
     /// A hole of this length begins in a word now, in place of shorter ones if of any.
     #[inline(never)]
     fn grown(&self, index: usize, length: usize) {
-        self.grown_here(index, length);
+        self.raise(index, code(length));
     }
 
+    /// The same by the hole's code.
     #[inline(always)]
-    fn grown_here(&self, index: usize, length: usize) {
-        if code(length) > self.byte(index) {
-            self.replace_byte(index, code(length));
+    pub fn raise(&self, index: usize, code: u8) {
+        if code > self.byte(index) {
+            self.replace_byte(index, code);
         }
     }
 
@@ -458,22 +453,6 @@ impl<'a, W: Words<'a>> Flat<W> {
         }
         self.set(from, if before.is_some() { What::Nothing } else { What::Hole });
         self.grown(start / 64, end - start);
-        (start, end - start)
-    }
-
-    /// The same inlined, for a piece of which it is known whether a hole begins `behind` it.
-    #[inline(always)]
-    pub fn give_here(&self, from: usize, to: usize, before: Option<usize>, behind: bool) -> (usize, usize) {
-        let (start, mut end) = (before.unwrap_or(from), to);
-        if behind {
-            end = self.next_here(to + 1);
-            self.set_here(to, What::Nothing);
-            if to / 64 != start / 64 {
-                self.gone(to / 64, end - to);
-            }
-        }
-        self.set_here(from, if before.is_some() { What::Nothing } else { What::Hole });
-        self.grown_here(start / 64, end - start);
         (start, end - start)
     }
 

@@ -11,13 +11,14 @@ use crate::eights::{at_least, equal};
 use crate::flat::{EXACT, Flat, GROUP, Spot, Words, code};
 
 /// Words that a search visits for a shorter hole: pieces of a few granules are many, and find one soon.
-const VISITS: [i32; 2] = [8, 3];
+const VISITS: [i32; 2] = [6, 3];
 const FEW: usize = 16;
 
 impl<'a, W: Words<'a>> Flat<W> {
     /// A good hole for `count` granules that begin at a multiple of `align`, a power of two: the first word whose longest
     /// hole is just as long; else the shortest that serves in the first few words that have any. `quick`: the first that a few
-    /// such pieces fill will do, and for small pieces it looks at fewer words.
+    /// such pieces fill will do, and for small pieces, for which caches keep holes that are just as long, it looks at fewer words
+    /// and for no such hole further on.
     #[inline(never)]
     pub fn find(&self, count: usize, align: usize, quick: bool) -> Option<Spot> {
         let want = code(count);
@@ -25,7 +26,8 @@ impl<'a, W: Words<'a>> Flat<W> {
             if self.0.count() > GROUP && self.byte(self.group_byte(group)) < want {
                 continue;
             }
-            let equal = if count < EXACT { self.look(group, count, align, quick, true) } else { None };
+            let further = count < EXACT && !(quick && count <= FEW);
+            let equal = if further { self.look(group, count, align, quick, true) } else { None };
             let best = equal.or_else(|| self.look(group, count, align, quick, false));
             if best.is_some() {
                 return best;

@@ -299,11 +299,7 @@ fn flat(bytes: &mut Bytes<'_>) {
             2 if !pieces.is_empty() => {
                 let (from, to, _) = pieces.swap_remove(bytes.below(pieces.len()));
                 let before = flat.hole_before(from);
-                let (start, length) = if bytes.flag() {
-                    flat.give(from, to, before)
-                } else {
-                    flat.give_here(from, to, before, flat.hole_behind(to))
-                };
+                let (start, length) = flat.give(from, to, before);
                 assert!(start <= from && length >= to - start && flat.hole_at(start) == length);
             }
             _ if !pieces.is_empty() => {

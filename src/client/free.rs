@@ -38,6 +38,10 @@ impl Findings {
 #[inline(never)]
 pub unsafe fn long_way(handle: *const Client, pointer: *mut u8) -> i32 {
     // SAFETY: as the caller promised.
+    if let Some(client) = unsafe { Client::short(handle) } {
+        return client.short_free(pointer.addr());
+    }
+    // SAFETY: as the caller promised.
     match unsafe { Client::from_handle(handle) } {
         Some(client) => {
             let context = client.context();

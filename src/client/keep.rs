@@ -96,7 +96,7 @@ impl Client {
     }
 
     #[inline(always)]
-    fn packed_push(&self, context: &Context, class: usize, granule: usize) -> bool {
+    pub(super) fn packed_push(&self, context: &Context, class: usize, granule: usize) -> bool {
         let room = || context.map.cache(self.packed_top(class).get() as usize).get() & (FULL_BIT - 1);
         self.packed_push_entry(context, class, granule)
             || (self.no_pieces_at.get() != self.held.get()
@@ -120,9 +120,7 @@ impl Client {
         let Some(own) = self.packed_own(context, address) else { return false };
         let alone = own.before.is_none() && !own.behind;
         if !alone || !self.packed_keep(context, own.block, own.at, own.end) {
-            let flat = context.map.flat_here(own.block);
-            let (start, length) = flat.give_here(own.at, own.end, own.before, own.behind);
-            self.hole_grew(context, own.block, start, length, own.end - own.at);
+            self.give_hole(context, own.block, own.at, own.end, own.before);
             self.settle(context);
         }
         true

@@ -35,6 +35,7 @@ pub mod reach;
 pub mod realloc;
 pub mod run;
 mod seal;
+pub mod short;
 pub mod slab;
 
 use crate::context::Context;
@@ -91,7 +92,8 @@ pub struct Client {
     pub(crate) base: Cell<*mut u8>,
     pub(crate) units: Cell<*const AtomicU32>,
     pub(crate) lives: Cell<*const AtomicU64>,
-    /// The owner word, as wide as a register.
+    /// The owner word, as wide as a register. PACKED: with the kind of its blocks while the shortest way (short.rs) is open,
+    /// else 0.
     pub(crate) fast_owner: Cell<usize>,
     context: Cell<*const Context>,
     /// life << 8
@@ -154,6 +156,20 @@ impl Client {
         // SAFETY: a slot is never anything but a slot while the memory is there, and every field of it is a cell.
         let client = unsafe { &*handle };
         (client.magic.load(Relaxed) == client.expected_magic()).then_some(client)
+    }
+
+    /// The PACKED client behind a handle, if its shortest way is open. It never is on a dead one.
+    ///
+    /// # Safety
+    /// As `from_handle`.
+    #[inline(always)]
+    pub unsafe fn short<'a>(handle: *const Client) -> Option<&'a Client> {
+        if handle.is_null() {
+            return None;
+        }
+        // SAFETY: as in `from_handle`.
+        let client = unsafe { &*handle };
+        client.is_short().then_some(client)
     }
 
     #[inline]
@@ -263,6 +279,9 @@ impl Client {
 
     /// Opens the fast path, if this kind of context has one.
     pub(crate) fn open(&self, context: &Context) {
+        if context.sizes.packed() {
+            return self.fast_owner.set(self.expected_short(context));
+        }
         let sizes = self.expected_fast_runs(context);
         if sizes == 0 {
             self.close();
@@ -285,8 +304,26 @@ impl Client {
         1 << (9 + context.cached_classes as usize - context.sizes.count())
     }
 
+    /// PACKED: what `fast_owner` is while the shortest way is open; 0 in contexts that have none.
+    pub(crate) fn expected_short(&self, context: &Context) -> usize {
+        if context.simple && !context.has(flags::SHARED_CLIENTS) {
+            (self.owner.get() | kind::BUDDY) as usize
+        } else {
+            0
+        }
+    }
+
+    /// Is the shortest way open?
+    #[inline(always)]
+    pub(crate) fn is_short(&self) -> bool {
+        self.fast_owner.get() & kind::BUDDY as usize != 0
+    }
+
     /// Closes the fast path: every call takes the long way, which asks whether it may.
     pub(crate) fn close(&self) {
+        if self.is_short() {
+            self.fast_owner.set(0);
+        }
         // Written only where it is open: a shared client's bounds are read by other threads, and are always 0.
         if self.fast_sizes.get() != 0 || self.fast_granules.get() != 0 {
             self.fast_sizes.set(0);

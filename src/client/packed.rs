@@ -19,7 +19,7 @@
 
 use super::Client;
 use super::pages::LIST_SHIFT;
-use super::reach::{FREE_MASK, list_of_state, lists_for, number_of, with_reach};
+use super::reach::{FREE_MASK, list_of_state, lists_for, near_of, number_of, with_reach};
 use crate::context::Context;
 use crate::flat::{Spot, code};
 use crate::memory::{NONE, kind};
@@ -109,6 +109,17 @@ impl Client {
     fn look(&self, context: &Context, count: usize, align: usize, lists: u32, look: usize) -> Option<Choice> {
         let want = code(count) as u32;
         let mut lists = self.filled() & lists;
+        if near_of(lists) != 0 {
+            match self.lowest(context, want, near_of(lists), look) {
+                NONE => lists &= !near_of(lists),
+                block => {
+                    let choice = self.place_in(context, block as usize, count, align);
+                    if choice.is_some() {
+                        return choice;
+                    }
+                }
+            }
+        }
         while lists != 0 {
             crate::steps::count();
             let list = number_of(lists.trailing_zeros() as usize);
@@ -128,6 +139,30 @@ impl Client {
             }
         }
         None
+    }
+
+    /// The lowest of the first blocks of these lists that have such a reach.
+    #[inline(always)]
+    fn lowest(&self, context: &Context, want: u32, mut lists: u32, look: usize) -> u32 {
+        let mut lowest = NONE;
+        while lists != 0 {
+            crate::steps::count();
+            let mut block = self.list(number_of(lists.trailing_zeros() as usize)).map_or(NONE, Cell::get);
+            lists &= lists - 1;
+            let mut left = look;
+            // In all lists but the first each block has it.
+            while block < lowest && left > 0 {
+                crate::steps::count();
+                let record = context.map.record(block as usize);
+                if record.state.load(Relaxed) >> LIST_SHIFT >= want {
+                    lowest = block;
+                    break;
+                }
+                left -= 1;
+                block = record.next.load(Relaxed);
+            }
+        }
+        lowest
     }
 
     /// The best place for a piece that begins in a block.

@@ -7,8 +7,8 @@
 //!
 //! Long pieces and short ones have blocks of their own as long as there are blocks to be had: a hole that a long piece
 //! leaves is there for the next, and not half used up by a few short ones. An empty block becomes one or the other with its
-//! first piece. Blocks whose reach is below 128 granules are in one list (but for those with hardly any room): to tell them
-//! apart would send short pieces all over the memory.
+//! first piece. Of the blocks whose reach is below 128 granules the lowest serves (but for those with hardly any room): the
+//! one that just serves would send short pieces all over the memory.
 //!
 //! Invariants: the reach in a block's state is the right one, and so is its list; the number of free granules in its
 //! state is that of its map, as far as it fits.
@@ -31,6 +31,9 @@ pub(crate) const FREE_MASK: u32 = LONG - 1;
 const LONG: u32 = 1 << (LIST_SHIFT - 1);
 /// Lists of the blocks for short pieces, and as many of those for long ones.
 const SHARE: usize = HOLE_LISTS / 2;
+/// The lists of blocks with a reach of 4 to 127 granules are those from 1 to this one: two, so that the longer requests need
+/// not pass over so many blocks.
+const NEAR: usize = 2;
 /// From this many bytes on a piece is long.
 const LONG_BYTES: usize = 4096;
 /// A client that holds so many blocks is not one with few.
@@ -40,13 +43,14 @@ const ORDER: usize = 8;
 
 const _: () = assert!(LISTS - 3 == MAX_CLASSES - 1);
 
-/// The list of the blocks whose reach has this code, not 0, among those of its kind: one below 128 granules, then one for
+/// The list of the blocks whose reach has this code, not 0, among those of its kind: three below 128 granules, then one for
 /// each doubling.
 pub(super) fn hole_list(code: u8) -> usize {
     match code as usize {
         0..4 => 0,
-        4..EXACT => 1,
-        code => (2 + (code - EXACT) / 4).min(SHARE - 1),
+        4..64 => 1,
+        64..EXACT => NEAR,
+        code => (NEAR + 1 + (code - EXACT) / 4).min(SHARE - 1),
     }
 }
 
@@ -89,6 +93,13 @@ pub(crate) fn list_of_state(state: u32) -> usize {
 pub(super) fn lists_for(want: u8, long: bool) -> u32 {
     let own = ((1 << SHARE) - 1) & !0 << hole_list(want);
     1 << HOLE_LISTS | if long { own << SHARE } else { own }
+}
+
+/// Those of some lists, as bits, whose blocks serve in the order of addresses: with a reach of 4 to 127 granules.
+#[inline(always)]
+pub(super) fn near_of(lists: u32) -> u32 {
+    const ONE: u32 = ((1 << NEAR) - 1) << 1;
+    lists & (ONE | ONE << SHARE)
 }
 
 /// A block's state with another reach. Empty blocks are of no kind.
@@ -202,6 +213,25 @@ impl Client {
         } else {
             self.reaches_now(context, block, code(length));
         }
+    }
+
+    /// The same for a hole inside, by the code of its length.
+    #[inline(always)]
+    pub(super) fn reaches_with(&self, context: &Context, block: usize, reach: u8, more: usize) {
+        let state = &context.map.record(block).state;
+        let old = state.load(Relaxed);
+        state.store((old & !FREE_MASK) | (old.wrapping_add(more as u32) & FREE_MASK), Relaxed);
+        if reach as u32 > old >> LIST_SHIFT {
+            self.relist_to(context, block, reach);
+        }
+    }
+
+    /// The same for a hole at one of the ends, or both. A block may be empty then.
+    #[inline(never)]
+    pub(super) fn end_grew_by(&self, context: &Context, block: usize, start: usize, length: usize, more: usize) {
+        self.count_granules(context, block, more as isize);
+        self.end_grew(context, block, start, length);
+        self.settle(context);
     }
 
     #[inline(always)]

@@ -91,11 +91,7 @@ fn holes(array: &Array) -> Vec<(usize, usize)> {
 /// The two ways to give take turns.
 fn give(flat: &Flat<&Block>, from: usize, to: usize) {
     let before = flat.hole_before(from);
-    let (start, length) = if (from ^ to) & 1 == 0 {
-        flat.give(from, to, before)
-    } else {
-        flat.give_here(from, to, before, flat.hole_behind(to))
-    };
+    let (start, length) = flat.give(from, to, before);
     assert!(start <= from && length >= to - start);
     assert_eq!(flat.hole_at(start), length);
 }

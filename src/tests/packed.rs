@@ -3,6 +3,7 @@
 //! No answer depends on what is only kept, so the model of whole contexts cannot see it.
 //! May know: everything.
 
+use super::Rng;
 use super::caches::Scene;
 use crate::ffi::*;
 use core::ffi::c_void;
@@ -397,4 +398,54 @@ fn an_empty_block_goes_though_the_array_of_a_full_cache_lies_with_it() {
     let full = [16, 32].map(|size| scene.cache(class(size)) == (62, 62));
     assert!(full[0] != full[1], "one array has gone with its block");
     assert_eq!(c!(vmma_check_context(scene.context)), 0);
+}
+
+/// A shared client has no shortest way (short.rs): all of its calls take the ways behind it, which know of no words.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn the_shortest_way_ends_where_the_others_do() {
+    let mut rng = Rng::new(71);
+    for most in [40, 300, 3000] {
+        let scenes = [scene_with(24, 0), scene_with(24, VMMA_FLAG_SHARED_CLIENTS)];
+        let bases = scenes.each_ref().map(|scene| scene.inside().0.map.base().addr());
+        assert_eq!(scenes.each_ref().map(|scene| scene.inside().1.is_short()), [true, false]);
+        let mut live: Vec<usize> = Vec::new();
+        for step in 0..6000 {
+            // Offsets stand for addresses: the two contexts lie in different memory.
+            let call = rng.below(20);
+            let at = rng.below(live.len().max(1));
+            let (offset, size) = (live.get(at).copied(), rng.log(most));
+            let both = [0, 1].map(|number| {
+                let (client, base) = (scenes[number].client, bases[number]);
+                let pointer = |offset: usize| (base + offset) as *mut c_void;
+                match (call, offset) {
+                    (0..=9, _) => c!(vmma_alloc(client, size)).addr().wrapping_sub(base),
+                    (10..=16, Some(offset)) => c!(vmma_free(client, pointer(offset))) as usize,
+                    (17, Some(offset)) => c!(vmma_realloc(client, pointer(offset), size)).addr().wrapping_sub(base),
+                    // Wrong ones: inside, beside a granule, and what may have been freed.
+                    (18, Some(offset)) => c!(vmma_free(client, pointer(offset + size % 64 + 1))) as usize,
+                    _ => c!(vmma_free(client, pointer(size * GRANULE))) as usize,
+                }
+            });
+            assert_eq!(both[0], both[1], "step {step}, call {call}, {size} bytes at most {most}");
+            match (call, offset) {
+                (0..=9, _) => live.push(both[0]),
+                (10..=16, Some(_)) => drop(live.swap_remove(at)),
+                (17, Some(_)) => live[at] = both[0],
+                _ if both[0] == 0 => {
+                    live.retain(|&offset| c!(vmma_get_size(scenes[0].client, (bases[0] + offset) as *mut c_void)) != 0)
+                }
+                _ => {}
+            }
+            // As many as go into the blocks.
+            while live.len() > 1000 {
+                let offset = live.swap_remove(rng.below(live.len()));
+                (0..2).for_each(|number| scenes[number].free((bases[number] + offset) as *mut c_void));
+            }
+            if step % 16 == 0 {
+                assert!(scenes.iter().all(|scene| c!(vmma_check_context(scene.context)) == 0), "step {step}");
+            }
+        }
+        assert!(live.len() > 100);
+    }
 }

@@ -49,8 +49,8 @@ fn state(reach: u8, long: bool) -> u32 {
 
 /// Up to 128 granules codes are lengths; then four of them are a doubling.
 #[test]
-fn each_kind_has_a_list_below_four_granules_one_up_to_128_and_one_for_each_doubling_above() {
-    let least = [1, 4, 128, 132, 136, 140, 144, 148, 152, 156, 160, 164];
+fn each_kind_has_lists_from_1_4_64_and_128_granules_on_and_one_for_each_doubling_above() {
+    let least = [1, 4, 64, 128, 132, 136, 140, 144, 148, 152, 156, 160];
     let none = [list_of_state(state(0, false)), list_of_state(state(255, false))];
     let mut lists = none.to_vec();
     for long in [false, true] {
@@ -82,8 +82,8 @@ fn the_block_whose_holes_are_just_long_enough_serves_before_an_earlier_one() {
             let scene = roomy(3, block);
             let spots = with_holes(&scene, &[2 * length, length]);
             assert_eq!(c!(vmma_check_context(scene.context)), 0, "holes of {length} bytes, and of twice as many");
-            // From 1 MiB on all are in the last list, in the order of addresses.
-            let later = (length < 1 << 20) as usize;
+            // From 512 KiB on all are in the last list, in the order of addresses.
+            let later = (length < 512 << 10) as usize;
             assert_eq!(scene.alloc(length), spots[later], "{length} bytes");
             assert_eq!(c!(vmma_check_context(scene.context)), 0);
             assert_eq!(scene.alloc(length), if later == 1 { spots[0] } else { spots[0].wrapping_byte_add(length) });
