@@ -372,7 +372,6 @@ impl<'a, W: Words<'a>> Flat<W> {
     }
 
     /// The code of the longest hole.
-    #[inline(never)]
     pub fn longest(&self) -> u8 {
         let words = self.0.count();
         greatest(if words > GROUP { self.0.eights().get(words / 8..).unwrap_or(&[]) } else { self.group(0) })
@@ -441,7 +440,6 @@ impl<'a, W: Words<'a>> Flat<W> {
 
     /// Makes the granules `from..to` free, whatever begins or goes on at `from`, and merges them with their neighbours:
     /// the hole that ends there begins at `before`. Where the new hole begins, and its length.
-    #[inline(never)]
     pub fn give(&self, from: usize, to: usize, before: Option<usize>) -> (usize, usize) {
         let (start, mut end) = (before.unwrap_or(from), to);
         if self.hole_behind(to) {

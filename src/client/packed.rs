@@ -234,7 +234,6 @@ impl Client {
     }
 
     /// Free blocks of the context with a block of ours behind them whose front is free.
-    #[inline(never)]
     fn run_before_own(&self, context: &Context, blocks: usize, rest: usize) -> Option<usize> {
         let mut behind = blocks..context.watermark.load(Relaxed);
         behind
@@ -328,7 +327,6 @@ impl Client {
     // ---- in place ----
 
     /// Changes the length of a piece without moving it. False: the neighbourhood does not allow it.
-    #[inline(never)]
     pub(super) fn packed_resize(&self, context: &Context, offset: usize, old: usize, new: usize) -> bool {
         let shift = context.map.shape.granule_shift;
         if new < old {
@@ -340,7 +338,6 @@ impl Client {
             || (may && self.packed_grow(context, offset >> shift, (offset + old) >> shift, (offset + new) >> shift))
     }
 
-    #[inline(never)]
     fn packed_grow(&self, context: &Context, start: usize, old: usize, new: usize) -> bool {
         let shape = &context.map.shape;
         let (shift, all) = (shape.block_shift - shape.granule_shift, shape.granules_per_block());
