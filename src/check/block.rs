@@ -9,6 +9,9 @@ use crate::context::Context;
 use crate::memory::{NONE, kind};
 use core::sync::atomic::Ordering::Relaxed;
 
+/// By this code, and that of its class, a slab with free cells is counted: until it is found in a list.
+pub(super) const ROOMY: u32 = 0x80;
+
 /// A run of blocks from its head on; how many whole blocks it has.
 pub(super) fn run(context: &Context, client: &Client, head: usize, outstanding: &mut Outstanding) -> Option<usize> {
     let map = &context.map;
@@ -209,6 +212,7 @@ fn slab(
     if unit & (units - 1) != 0 || free & !info.full != 0 {
         return None;
     }
+    note(outstanding, ROOMY | code, free != 0);
     let linked = map.slab(at).next.get() != 0 || map.slab(at).prev.get() != 0;
     if free == 0 && linked {
         return None;
@@ -248,22 +252,4 @@ fn idle_units(context: &Context, client: &Client, block: usize) -> usize {
         units += (idle as usize) << info.slab_order;
     }
     units
-}
-
-/// How many slabs of a class have a free cell.
-pub(super) fn slabs_with_free(context: &Context, client: &Client, class: usize) -> usize {
-    let map = &context.map;
-    let mut count = 0;
-    for block in 0..context.watermark.load(Relaxed) {
-        if map.record(block).owner.load(Relaxed) != client.owner.get() | kind::BUDDY {
-            continue;
-        }
-        let step = 1usize << context.sizes.class(class).slab_order;
-        let first = map.first_unit(block);
-        for unit in (first..first + map.shape.units_per_block()).step_by(step) {
-            let of_class = map.unit(unit).load(Relaxed) == client.owner.get() | class as u32;
-            count += (of_class && map.slab(unit).free.load(Relaxed) != 0) as usize;
-        }
-    }
-    count
 }

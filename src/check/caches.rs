@@ -30,7 +30,6 @@ pub(super) fn caches(context: &Context, client: &Client, outstanding: &mut Outst
         && (0..OPEN_SLABS).all(|class| open(context, client, class, outstanding))
         && (context.cached_classes as usize..most)
             .all(|class| client.top_checked(context, class) == Some(Context::NULL_CACHE))
-        && pieces(context, client)
 }
 
 /// Over where the open slabs begin; PACKED: the lists of blocks that are not empty (reach.rs).
@@ -113,29 +112,21 @@ fn array(context: &Context, client: &Client, class: usize) -> Option<(usize, usi
     good.then_some((first, top - 1 - first, capacity))
 }
 
-/// The pieces that are taken in each block are those of the arrays that lie there.
-fn pieces(context: &Context, client: &Client) -> bool {
-    for block in 0..context.watermark.load(Relaxed) {
-        if !client.owns_block(context, block) {
-            continue;
-        }
-        let mut expected = 0u64;
-        for class in 0..context.cached_classes as usize {
-            let Some((first, _, capacity)) = array(context, client, class) else { return false };
-            if capacity > 0 && block_of_entry(context, first) == Some(block) {
-                let at = (first - context.map.first_cache(block)) / CACHE_PIECE;
-                let mask = ((1u64 << pieces_for(capacity)) - 1) << at;
-                if expected & mask != 0 {
-                    return false;
-                }
-                expected |= mask;
+/// The pieces that are taken in a block are those of the arrays that lie there.
+pub(super) fn pieces(context: &Context, client: &Client, block: usize) -> bool {
+    let mut expected = 0u64;
+    for class in 0..context.cached_classes as usize {
+        let Some((first, _, capacity)) = array(context, client, class) else { return false };
+        if capacity > 0 && block_of_entry(context, first) == Some(block) {
+            let at = (first - context.map.first_cache(block)) / CACHE_PIECE;
+            let mask = ((1u64 << pieces_for(capacity)) - 1) << at;
+            if expected & mask != 0 {
+                return false;
             }
-        }
-        if expected != context.map.record(block).cache_pieces.load(Relaxed) as u64 {
-            return false;
+            expected |= mask;
         }
     }
-    true
+    expected == context.map.record(block).cache_pieces.load(Relaxed) as u64
 }
 
 /// The piece that begins at an offset, is this client's, and is neither live nor free.
@@ -165,7 +156,7 @@ fn code_of(context: &Context, found: &Found) -> u32 {
     if context.sizes.packed() { packed::waiting_code(context, found.usable) } else { found.code }
 }
 
-fn take(outstanding: &mut Outstanding, code: u32) -> bool {
+pub(super) fn take(outstanding: &mut Outstanding, code: u32) -> bool {
     match outstanding.get_mut(code as usize & 0xff) {
         Some(count) if *count > 0 => {
             *count -= 1;

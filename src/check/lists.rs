@@ -1,7 +1,7 @@
 //! A client's own numbers, and its lists of blocks and slabs.
 //! May know: client, context.
 
-use super::{Outstanding, block, packed};
+use super::{Outstanding, block, caches, packed};
 use crate::client::pages::state_of;
 use crate::client::reach::list_of_state;
 use crate::client::{Client, FULL_LIST, RUN_LIST};
@@ -76,7 +76,7 @@ fn listed(context: &Context, client: &Client, outstanding: &mut Outstanding) -> 
                 }
                 _ => None,
             };
-            let count = count?;
+            let count = count.filter(|_| owner & 0xff != kind::BUDDY || caches::pieces(context, client, number))?;
             listed += count;
             prev = at;
             at = record.next.load(Relaxed);
@@ -86,30 +86,31 @@ fn listed(context: &Context, client: &Client, outstanding: &mut Outstanding) -> 
     (listed == client.held.get() as usize && owned == listed).then_some(())
 }
 
-/// Every list of slabs: its links, and that it has exactly the slabs of its class with free cells.
-pub(super) fn slabs(context: &Context, client: &Client) -> bool {
-    for (class, head) in client.slabs.iter().enumerate().take(context.sizes.count()) {
+/// Every list of slabs: its links, and that it has slabs of its class with free cells; if none of these is missing shows when
+/// all are accounted for.
+pub(super) fn slabs(context: &Context, client: &Client, outstanding: &mut Outstanding) -> bool {
+    client.slabs.iter().enumerate().take(context.sizes.count()).all(|(class, head)| {
         let idle = client.idle.get(class).filter(|_| context.keeps_slabs());
-        let Some(listed) = slab_list(context, client, class, head.get(), false) else { return false };
-        let Some(kept) = slab_list(context, client, class, idle.map_or(NONE, Cell::get), true) else { return false };
-        if listed + kept != block::slabs_with_free(context, client, class) {
-            return false;
-        }
-    }
-    true
+        slab_list(context, client, class, head.get(), false, outstanding)
+            && slab_list(context, client, class, idle.map_or(NONE, Cell::get), true, outstanding)
+    })
 }
 
-/// One list of slabs, of those in use or of idle ones: how many.
-fn slab_list(context: &Context, client: &Client, class: usize, head: u32, idle: bool) -> Option<usize> {
+/// One list of slabs, of those in use or of idle ones.
+fn slab_list(
+    context: &Context,
+    client: &Client,
+    class: usize,
+    head: u32,
+    idle: bool,
+    outstanding: &mut Outstanding,
+) -> bool {
     let info = context.sizes.class(class);
-    let (mut at, mut prev, mut listed) = (head, NONE, 0);
+    let (mut at, mut prev) = (head, NONE);
     while at != NONE {
         let unit = at as usize;
-        if unit >= context.map.unit_count()
-            || unit & ((1 << info.slab_order) - 1) != 0
-            || listed > context.map.unit_count()
-        {
-            return None;
+        if unit >= context.map.unit_count() || unit & ((1 << info.slab_order) - 1) != 0 {
+            return false;
         }
         let home = context.map.block_of_unit(unit);
         let record = context.map.slab(unit);
@@ -120,12 +121,12 @@ fn slab_list(context: &Context, client: &Client, class: usize, head: u32, idle: 
             || free == 0
             || (free == info.full) != idle
             || record.prev.get() != prev
+            || !caches::take(outstanding, block::ROOMY | class as u32)
         {
-            return None;
+            return false;
         }
-        listed += 1;
         prev = at;
         at = record.next.get();
     }
-    Some(listed)
+    true
 }

@@ -52,7 +52,7 @@ fn records(context: &Context, client: &Client) -> bool {
     }
     let mut outstanding: Outstanding = [0; 256];
     lists::blocks(context, client, &mut outstanding)
-        && (context.sizes.packed() || lists::slabs(context, client))
+        && (context.sizes.packed() || lists::slabs(context, client, &mut outstanding))
         && caches::caches(context, client, &mut outstanding)
         && caches::quarantine(context, client, &mut outstanding)
         && outstanding.iter().all(|&count| count == 0)

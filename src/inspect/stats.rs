@@ -179,11 +179,9 @@ impl Client {
 
 /// Held blocks of all clients in which nothing is live.
 pub fn cached_blocks(context: &Context) -> usize {
-    let mut count = 0;
-    for client in crate::client::limits::all(context) {
-        for block in 0..context.watermark.load(Acquire) {
-            count += client.is_block_empty(context, block) as usize;
-        }
-    }
-    count
+    let is_empty = |&block: &usize| {
+        let slot = context.map.record(block).slot.load(Relaxed);
+        Client::in_slot(context, slot).is_some_and(|client| client.is_block_empty(context, block))
+    };
+    (0..context.watermark.load(Acquire)).filter(is_empty).count()
 }
