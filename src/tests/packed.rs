@@ -449,3 +449,42 @@ fn the_shortest_way_ends_where_the_others_do() {
         assert!(live.len() > 100);
     }
 }
+
+/// The shortest way looks at one word and one block's record: of neighbours in memory, and behind the last block.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn the_shortest_way_refuses_what_another_client_has_and_what_is_behind_all_blocks() {
+    let scene = scene(4);
+    let other = c!(vmma_create_client(scene.context));
+    // Blocks in turn: each client has an earlier and a later one than the other's.
+    let pieces: Vec<_> = (0..4)
+        .map(|number| {
+            let client = if number % 2 == 0 { scene.client } else { other };
+            let pieces: Vec<_> = (0..BLOCK / 32).map(|_| c!(vmma_alloc(client, 32))).collect();
+            (client, pieces)
+        })
+        .collect();
+    let base = scene.inside().0.map.base().addr();
+    for (number, (_, of_block)) in pieces.iter().enumerate() {
+        assert!(of_block.iter().all(|piece| (piece.addr() - base) / BLOCK == number), "block {number} is full of them");
+    }
+    for (owner, of_block) in &pieces {
+        let stranger = if *owner == other { scene.client } else { other };
+        for piece in of_block.iter().step_by(7) {
+            assert_eq!(c!(vmma_free(stranger, *piece)), vmma_status::VMMA_E_NOT_OWNED as i32);
+        }
+    }
+    for behind in [0, 16, 32, 64, 1024, BLOCK] {
+        let end = (base + 4 * BLOCK + behind) as *mut c_void;
+        assert_eq!(c!(vmma_free(other, end)), vmma_status::VMMA_E_NOT_OWNED as i32);
+        assert_eq!(c!(vmma_free(scene.client, end)), vmma_status::VMMA_E_NOT_OWNED as i32);
+    }
+    assert_eq!(c!(vmma_check_context(scene.context)), 0);
+    for (owner, of_block) in &pieces {
+        for piece in of_block.iter().step_by(3) {
+            assert_eq!(c!(vmma_free(*owner, *piece)), 0);
+            assert_eq!(c!(vmma_free(*owner, *piece)), vmma_status::VMMA_E_DOUBLE_FREE as i32);
+        }
+    }
+    assert_eq!(c!(vmma_check_context(scene.context)), 0);
+}
