@@ -450,6 +450,12 @@ impl Map {
         unsafe { crate::sys::release(self.address_of(offset), len) }
     }
 
+    /// Lets the system serve the blocks between two offsets, as far as there are any, with large pages.
+    pub fn allow_large_pages(&self, from: usize, to: usize) {
+        let to = to.min(self.blocks << self.shape.block_shift);
+        crate::sys::allow_large_pages(self.address_of(from), to.saturating_sub(from));
+    }
+
     // ---- what memory tools are told ----
 
     /// Memory that nobody may touch from now on.

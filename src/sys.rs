@@ -79,6 +79,31 @@ pub unsafe fn release(memory: *mut u8, len: usize) {
     }
 }
 
+/// Bytes of a large page, as far as anybody but the system has to know.
+pub const LARGE_PAGE: usize = 2 << 20;
+
+/// Tells the system that large pages may serve for the memory in `[memory, memory + len)`, which was mapped by us: where it
+/// has none, or nobody wants them, nothing changes.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cold]
+#[inline(never)]
+pub fn allow_large_pages(memory: *mut u8, len: usize) {
+    let page = page_size();
+    let start = (memory.addr() + page - 1) & !(page - 1);
+    let end = (memory.addr() + len) & !(page - 1);
+    if start < end {
+        // SAFETY: an advice about our own mapping that changes no content. errno is put back: the caller's call succeeds.
+        unsafe {
+            let errno = *errno_location();
+            libc::madvise(memory.wrapping_add(start - memory.addr()).cast(), end - start, libc::MADV_HUGEPAGE);
+            *errno_location() = errno;
+        }
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub fn allow_large_pages(_: *mut u8, _: usize) {}
+
 /// Sleeps while `word` is `value`. May return early.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[cold]

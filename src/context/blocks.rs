@@ -17,10 +17,14 @@
 
 use super::Context;
 use crate::bitmap::BitSet;
+use crate::flags;
 use crate::memory::{NONE, kind};
 use crate::status::Status;
+use crate::sys;
 use core::sync::atomic::Ordering::Relaxed;
 
+/// A context of so many large pages may spend one at once.
+const MANY_PAGES: usize = 128;
 /// Stretches of free blocks that a search for the best looks at.
 const STRETCHES: usize = 64;
 
@@ -166,12 +170,31 @@ impl Context {
         if !self.mapped && !self.map.shape.packed {
             self.map.clear_block_words(block);
         }
+        // To ask the system takes time that no number of steps bounds.
+        if self.mapped && self.flags & (flags::RELEASE | flags::NO_CACHE) == 0 {
+            self.allow_large_pages(block);
+        }
         let record = self.map.record(block);
         record.owner.store(0, Relaxed);
         record.cache_pieces.store(0, Relaxed);
         record.state.store(0, Relaxed);
         // Release: whoever sees the new watermark sees records that mean something.
         self.watermark.store(block + 1, core::sync::atomic::Ordering::Release);
+    }
+
+    /// Allows large pages for as much memory behind a new block as lies in front of it, whenever that has doubled. So they
+    /// never take more than what was used needs anyway; but for the first one, where it is little beside the whole context.
+    fn allow_large_pages(&self, block: usize) {
+        let shape = &self.map.shape;
+        let start = block << shape.block_shift;
+        let end = if start == 0 && self.map.blocks << shape.block_shift >= sys::LARGE_PAGE * MANY_PAGES {
+            sys::LARGE_PAGE.max(shape.block_size())
+        } else if start >= sys::LARGE_PAGE && start.is_power_of_two() {
+            2 * start
+        } else {
+            return;
+        };
+        self.map.allow_large_pages(start, end);
     }
 
     #[inline(never)]

@@ -16,6 +16,7 @@ mod buddy;
 mod caches;
 mod corners;
 mod flat;
+mod large_pages;
 mod layout;
 mod model;
 mod packed;
