@@ -206,7 +206,7 @@ pub unsafe fn free(handle: *const Client, pointer: *mut u8) -> i32 {
                         return 0;
                     }
                     word.store(turned, Relaxed);
-                    return client.free_to_slab(class, granule);
+                    return client.free_to_slab(pointer, class, granule);
                 }
             }
         }
@@ -268,8 +268,8 @@ impl Client {
         }
     }
 
-    /// 0: the fast path is not open on a shared client. A plain 0 the compiler would see through; it would set the result
-    /// in each caller, which then could not leave by a jump.
+    /// 0: the fast path is not open on a shared client. A plain 0 the compiler would see through, and make one end of all that
+    /// return it, to which the shortest of them would have to jump.
     #[inline(always)]
     fn quiet(&self) -> i32 {
         self.shared.get() as i32
@@ -292,11 +292,11 @@ impl Client {
 
     /// The fast path's free of a piece whose cache is full: back to its slab, as `slab_put` does it. A run has no slab's
     /// record, so that it takes the other way.
-    #[inline(never)]
-    fn free_to_slab(&self, class: usize, granule: usize) -> i32 {
+    #[inline(always)]
+    fn free_to_slab(&self, pointer: *mut u8, class: usize, granule: usize) -> i32 {
         let context = self.context();
         let (Some(mask), Some(full)) = (context.sizes.slab_mask.get(class), context.sizes.full.get(class)) else {
-            return self.overflow(class, granule);
+            return self.slab_turned(pointer, class);
         };
         let within = granule & *mask as usize;
         let record = context.map.slab_at(granule - within, UNIT_SHIFT - GRANULE_SHIFT);
@@ -308,7 +308,7 @@ impl Client {
                 return self.quiet();
             }
         }
-        self.slab_turned(class, granule)
+        self.slab_turned(pointer, class)
     }
 
     /// The fast path's realloc of a live piece to another class, where at least one of the two is a slab's: a run may
@@ -351,23 +351,17 @@ impl Client {
         }
     }
 
-    /// The fast path's free of a run whose cache is full. It is no longer live.
-    #[inline(never)]
-    fn overflow(&self, class: usize, granule: usize) -> i32 {
-        let context = self.context();
-        self.retire_cached(context, class, granule);
-        self.settle(context);
-        self.quiet()
-    }
-
     /// A cell comes back to a slab that has no free cell, or came back as the last that was missing: the rarer frees. Or it
-    /// is a run.
+    /// is a run. It is no longer live. (The granule is the pointer's; to hand it over as well would cost each free a move.)
     #[inline(never)]
-    fn slab_turned(&self, class: usize, granule: usize) -> i32 {
-        if class >= OPEN_SLABS {
-            return self.overflow(class, granule);
-        }
+    fn slab_turned(&self, pointer: *mut u8, class: usize) -> i32 {
         let context = self.context();
+        let granule = (pointer.addr() - self.base.get().addr()) >> GRANULE_SHIFT;
+        if class >= OPEN_SLABS {
+            self.retire_cached(context, class, granule);
+            self.settle(context);
+            return self.quiet();
+        }
         // Where the bit is set already, to set it again changes nothing.
         if self.slab_put(context, class, granule) {
             self.settle(context);
