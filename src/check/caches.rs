@@ -26,8 +26,8 @@ pub(super) fn caches(context: &Context, client: &Client, outstanding: &mut Outst
     }
     let most = if context.sizes.packed() { PACKED_TOPS } else { PLAIN_TOPS };
     (0..context.cached_classes as usize).all(|class| cache(context, client, class, outstanding))
-        && client.open_parity.get() == expected_parity(context, client)
-        && (0..OPEN_SLABS).all(|class| open(context, client, class, outstanding))
+        && client.open_parity().get() == expected_parity(context, client)
+        && (0..=OPEN_SLABS).all(|class| open(context, client, class, outstanding))
         && (context.cached_classes as usize..most)
             .all(|class| client.top_checked(context, class) == Some(Context::NULL_CACHE))
 }
@@ -35,7 +35,7 @@ pub(super) fn caches(context: &Context, client: &Client, outstanding: &mut Outst
 /// Over where the open slabs begin; PACKED: the lists of blocks that are not empty (reach.rs).
 fn expected_parity(context: &Context, client: &Client) -> u32 {
     let filled = if context.sizes.packed() { client.expected_filled() } else { 0 };
-    client.open_first.iter().fold(filled, |sum, first| sum ^ first.get())
+    client.open_first.iter().take(OPEN_SLABS).fold(filled, |sum, first| sum ^ first.get())
 }
 
 /// One class: the marks, and each entry between them.

@@ -27,20 +27,11 @@ pub(super) fn scalars(context: &Context, client: &Client) -> bool {
         && client.fast_sizes.get() == fast.min(crate::client::fast::TABLE_BYTES)
         && client.fast_granules.get() == if fast == 0 { 0 } else { granules.min(crate::context::MARK as usize) }
         && (context.has(crate::flags::SHARED_CLIENTS) || client.lock.is_free())
-        && fast_owner(context, client)
+        && [0, client.expected_short(context)].contains(&client.short_owner.get())
         && (context.sizes.packed() || client.slabs.iter().skip(context.sizes.count()).all(|unused| unused.get() == 0))
         && (context.keeps_slabs() || client.idle.iter().all(|unused| unused.get() == NONE))
         && (client.no_pieces_at.get() == NONE || client.no_pieces_at.get() <= client.peak.get())
         && (client.failed_count.get() > 0 || client.largest_failed.get() == 0)
-}
-
-fn fast_owner(context: &Context, client: &Client) -> bool {
-    let now = client.fast_owner.get();
-    if context.sizes.packed() {
-        now == 0 || now == client.expected_short(context)
-    } else {
-        now == client.owner.get() as usize
-    }
 }
 
 /// Every list: its links, its blocks, and that together they are all the blocks that the client holds.

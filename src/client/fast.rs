@@ -190,7 +190,7 @@ pub unsafe fn free(handle: *const Client, pointer: *mut u8) -> i32 {
             // SAFETY: granules below the bound lie in blocks of the context below its watermark; their words exist.
             let (unit, word) =
                 unsafe { (&*client.units.get().add(granule >> 6), &*client.lives.get().add(granule >> 6)) };
-            let class = unit.load(Relaxed) as usize ^ client.fast_owner.get();
+            let class = (unit.load(Relaxed) ^ client.owner.get()) as usize;
             // With its bit turned a word gets smaller if and only if the bit was set.
             let live = word.load(Relaxed);
             if class < super::PLAIN_TOPS && live >> (granule & 63) & 1 != 0 {
@@ -237,7 +237,7 @@ pub unsafe fn realloc(handle: *const Client, pointer: *mut u8, size: usize) -> *
             // SAFETY: as in `free`.
             let (unit, word) =
                 unsafe { (&*client.units.get().add(granule >> 6), &*client.lives.get().add(granule >> 6)) };
-            let class = unit.load(Relaxed) as usize ^ client.fast_owner.get();
+            let class = (unit.load(Relaxed) ^ client.owner.get()) as usize;
             if class < super::PLAIN_TOPS && word.load(Relaxed) >> (granule & 63) & 1 != 0 {
                 // The last offsets of class c are from 2^(c-1) granules to 2^c, those of class 0 are in the first.
                 if ((last >> GRANULE_SHIFT) * 2 + 1) >> class == 1 {
@@ -276,16 +276,19 @@ impl Client {
     }
 
     /// The fast path's request of a class whose cache is empty: from the open slab.
+    ///
+    /// # Safety
+    /// The class is that of a size in the table.
     #[inline(never)]
-    fn alloc_open(&self, size: usize, class: usize) -> *mut u8 {
-        if let (Some(waiting), Some(first)) = (self.open_cells.get(class), self.open_first.get(class)) {
-            let cells = waiting.get();
-            if cells != 0 {
-                waiting.set(cells & cells.wrapping_sub(1));
-                // A cell of class c is 2^c granules.
-                // SAFETY: what waits in an open slab lies in a block of ours.
-                return unsafe { self.begin_live(first.get() as usize + (lowest(cells) << class)) };
-            }
+    unsafe fn alloc_open(&self, size: usize, class: usize) -> *mut u8 {
+        // SAFETY: the table's classes are those of slabs and one more, of which no cell ever waits.
+        let (waiting, first) = unsafe { (self.open_cells.get_unchecked(class), self.open_first.get_unchecked(class)) };
+        let cells = waiting.get();
+        if cells != 0 {
+            waiting.set(cells & cells.wrapping_sub(1));
+            // A cell of class c is 2^c granules.
+            // SAFETY: what waits in an open slab lies in a block of ours.
+            return unsafe { self.begin_live(first.get() as usize + (lowest(cells) << class)) };
         }
         self.underflow(size, class)
     }

@@ -45,7 +45,7 @@ use crate::memory::{NONE, kind};
 use crate::status::Status;
 use core::cell::Cell;
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicI16, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// The low byte of a unit word, where it is not a class: slab classes and (default mode) orders of runs behind them.
 pub mod code {
@@ -92,24 +92,25 @@ pub struct Client {
     pub(crate) base: Cell<*mut u8>,
     pub(crate) units: Cell<*const AtomicU32>,
     pub(crate) lives: Cell<*const AtomicU64>,
-    /// The owner word, as wide as a register. PACKED: with the kind of its blocks while the shortest way (short.rs) is open,
-    /// else 0.
-    pub(crate) fast_owner: Cell<usize>,
     context: Cell<*const Context>,
     /// life << 8
     pub(crate) owner: Cell<u32>,
     magic: AtomicU32,
+    /// PACKED, while the shortest way (short.rs) is open: the owner word with the kind of its blocks. Else 0.
+    pub(crate) short_owner: Cell<u32>,
+    last_status: AtomicI16,
+    /// Not 0 with SHARED_CLIENTS: for the check, which must lock the client before it can trust it to know its context.
+    shared: Cell<u16>,
     /// Granules below the end of the highest block that this client ever had.
     pub(crate) granules: Cell<usize>,
     /// The fast path of larger sizes: up to this many bytes.
     pub(crate) fast_runs: Cell<usize>,
     /// Behind the newest entry of each class's cache.
     pub(crate) tops: [AtomicPtr<Cell<u32>>; PLAIN_TOPS],
-    /// See open.rs: the cells of each open slab that wait, and the slab's first granule.
-    pub(crate) open_cells: [Cell<u64>; open::OPEN_SLABS],
-    pub(crate) open_first: [Cell<u32>; open::OPEN_SLABS],
-    /// All of `open_first`, each bit turned so often as it is set there. PACKED: which lists of blocks are not empty (reach.rs).
-    pub(crate) open_parity: Cell<u32>,
+    /// See open.rs: the cells of each open slab that wait, and the slab's first granule. Behind them one that is never open,
+    /// for the largest size that the fast path takes for small; the place of its granule is that of `open_parity`.
+    pub(crate) open_cells: [Cell<u64>; open::OPEN_SLABS + 1],
+    pub(crate) open_first: [Cell<u32>; open::OPEN_SLABS + 1],
     /// See idle.rs: for each class the first slab with nothing in use.
     pub(crate) idle: [Cell<u32>; open::OPEN_SLABS],
     /// For each slab class the first slab with free cells. PACKED: further lists of blocks (packed.rs).
@@ -122,9 +123,6 @@ pub struct Client {
     pub(crate) peak: Cell<u32>,
     /// How many blocks were held when a cache last found no room to grow.
     pub(crate) no_pieces_at: Cell<u32>,
-    last_status: AtomicI32,
-    /// Not 0 with SHARED_CLIENTS: for the check, which must lock the client before it can trust it to know its context.
-    shared: Cell<u32>,
     pub(crate) limit: Cell<usize>,
     pub(crate) guarantee: Cell<usize>,
     pub(crate) failed_count: Cell<usize>,
@@ -240,7 +238,7 @@ impl Client {
         self.units.set(context.map.unit_table());
         self.lives.set(context.map.live_table());
         self.slot.set(slot);
-        self.shared.set((context.flags & flags::SHARED_CLIENTS != 0) as u32);
+        self.shared.set((context.flags & flags::SHARED_CLIENTS != 0) as u16);
         self.limit.set(0);
         self.guarantee.set(0);
         self.handler.set(None);
@@ -255,7 +253,6 @@ impl Client {
 
     /// The state of a client that holds nothing and remembers nothing.
     fn begin(&self, context: &Context) {
-        self.fast_owner.set(self.owner.get() as usize);
         self.granules.set(0);
         self.held.set(0);
         self.peak.set(0);
@@ -280,7 +277,7 @@ impl Client {
     /// Opens the fast path, if this kind of context has one.
     pub(crate) fn open(&self, context: &Context) {
         if context.sizes.packed() {
-            return self.fast_owner.set(self.expected_short(context));
+            return self.short_owner.set(self.expected_short(context));
         }
         let sizes = self.expected_fast_runs(context);
         if sizes == 0 {
@@ -304,10 +301,10 @@ impl Client {
         1 << (9 + context.cached_classes as usize - context.sizes.count())
     }
 
-    /// PACKED: what `fast_owner` is while the shortest way is open; 0 in contexts that have none.
-    pub(crate) fn expected_short(&self, context: &Context) -> usize {
-        if context.simple && !context.has(flags::SHARED_CLIENTS) {
-            (self.owner.get() | kind::BUDDY) as usize
+    /// What `short_owner` is while the shortest way is open; 0 in contexts that have none.
+    pub(crate) fn expected_short(&self, context: &Context) -> u32 {
+        if context.sizes.packed() && context.simple && !context.has(flags::SHARED_CLIENTS) {
+            self.owner.get() | kind::BUDDY
         } else {
             0
         }
@@ -316,13 +313,13 @@ impl Client {
     /// Is the shortest way open?
     #[inline(always)]
     pub(crate) fn is_short(&self) -> bool {
-        self.fast_owner.get() & kind::BUDDY as usize != 0
+        self.short_owner.get() != 0
     }
 
     /// Closes the fast path: every call takes the long way, which asks whether it may.
     pub(crate) fn close(&self) {
         if self.is_short() {
-            self.fast_owner.set(0);
+            self.short_owner.set(0);
         }
         // Written only where it is open: a shared client's bounds are read by other threads, and are always 0.
         if self.fast_sizes.get() != 0 || self.fast_granules.get() != 0 {
@@ -528,11 +525,11 @@ impl Client {
     }
 
     pub fn last_status(&self) -> i32 {
-        self.last_status.load(Relaxed)
+        self.last_status.load(Relaxed) as i32
     }
 
     pub fn set_last_status(&self, status: Status) {
-        self.last_status.store(status.code(), Relaxed);
+        self.last_status.store(status.code() as i16, Relaxed);
     }
 
     pub fn user_data(&self) -> *mut c_void {

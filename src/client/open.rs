@@ -17,6 +17,7 @@
 use super::Client;
 use crate::context::{Context, MARK};
 use crate::status::Status;
+use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// One for each slab class.
@@ -28,7 +29,13 @@ impl Client {
             cells.set(0);
             first.set(0);
         }
-        self.open_parity.set(0);
+    }
+
+    /// All other `open_first`, each bit turned so often as it is set there. PACKED: which lists of blocks are not empty (reach.rs).
+    #[inline(always)]
+    pub(crate) fn open_parity(&self) -> &Cell<u32> {
+        let [.., parity] = &self.open_first;
+        parity
     }
 
     /// Takes a cell of the open slab of a class, or of another one that is opened for it; its granule.
@@ -44,7 +51,7 @@ impl Client {
                 return self.slab_take(context, class);
             }
             cells.set(context.map.slab(slab).free.load(Relaxed));
-            self.open_parity.set(self.open_parity.get() ^ first.get() ^ granule as u32);
+            self.open_parity().set(self.open_parity().get() ^ first.get() ^ granule as u32);
             first.set(granule as u32);
             context.map.slab(slab).free.store(0, Relaxed);
             self.unlink_slab(context, class, slab);

@@ -140,7 +140,7 @@ impl Client {
     /// The lists with holes that are not empty, and that of the empty blocks, as bits by `number_of`.
     #[inline(always)]
     pub(crate) fn filled(&self) -> u32 {
-        self.open_parity.get()
+        self.open_parity().get()
     }
 
     /// The same by a look at each list.
@@ -153,7 +153,7 @@ impl Client {
     #[inline(always)]
     pub(super) fn fill(&self, list: usize, filled: bool) {
         let bit = place_of(list);
-        self.open_parity.set(if filled { self.filled() | bit } else { self.filled() & !bit });
+        self.open_parity().set(if filled { self.filled() | bit } else { self.filled() & !bit });
     }
 
     /// How many lists of blocks there are.

@@ -5,7 +5,7 @@
 //!                  hole?   live    hole?
 //! ```
 //!
-//! It is open while `fast_owner` is not 0, as the fast path of other contexts is while its bounds are not (fast.rs): not on a dead
+//! It is open while `short_owner` is not 0, as the fast path of other contexts is while its bounds are not (fast.rs): not on a dead
 //! client, on one that is being walked, on a shared one, or with a flag that alloc or free must act on. So a call has nothing
 //! else to ask. What does not fit goes the short way (keep.rs), an address that cannot be freed the long one.
 //!
@@ -47,7 +47,7 @@ impl Client {
             let block = granule >> (map.shape.block_shift - map.shape.granule_shift);
             let begins = edges | lives;
             let (below, above) = (begins & (bit - 1), begins & !(bit | (bit - 1)));
-            let mine = map.record(block).owner.load(Relaxed) as usize == self.fast_owner.get();
+            let mine = map.record(block).owner.load(Relaxed) == self.short_owner.get();
             // Only what lies, with its neighbours, in one word.
             if edges & lives & bit != 0 && mine && below != 0 && above != 0 {
                 let before = below.leading_zeros() as usize ^ 63;

@@ -117,7 +117,7 @@ impl Target {
             let alive = Client::in_slot(context, slot).is_some();
             let table = if alive { "client slots" } else { "free slots" };
             let (start, gap) =
-                (map.slot(slot as usize), offset_of!(Client, no_pieces_at) + 12..offset_of!(Client, limit));
+                (map.slot(slot as usize), offset_of!(Client, no_pieces_at) + 4..offset_of!(Client, limit));
             add(table, start, gap.start, alive);
             add("client slots, gaps", start.wrapping_add(gap.start), gap.len(), false);
             let end = offset_of!(Client, checksum) + 4;
