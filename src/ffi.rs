@@ -299,8 +299,9 @@ pub unsafe extern "C" fn vmma_status_string(status: c_int) -> *const c_char {
 /// `memory` may have any address, alignment and content. The context uses it until vmma_delete_context; the
 /// library touches nothing outside [memory, memory + size) and allocates nothing anywhere else. NULL makes
 /// the library map `size` bytes itself, committed lazily and unmapped by vmma_delete_context. Where the system
-/// has large pages for who asks, they may serve for mapped memory behind the first 2 MiB, from the beginning in
-/// a context of 256 MiB and more; never with VMMA_FLAG_RELEASE or VMMA_FLAG_NO_CACHE.
+/// has large pages for who asks, they may serve for blocks of up to 256 KiB behind the first 2 MiB of mapped
+/// memory, from the beginning in a context of 256 MiB and more; never with VMMA_FLAG_RELEASE or
+/// VMMA_FLAG_NO_CACHE.
 ///
 /// `size` in bytes: the library's records and at least one block must fit. See vmma_get_required_size.
 ///

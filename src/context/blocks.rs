@@ -23,8 +23,10 @@ use crate::status::Status;
 use crate::sys;
 use core::sync::atomic::Ordering::Relaxed;
 
-/// A context of so many large pages may spend one at once.
+/// A context of so many large pages may have one at once.
 const MANY_PAGES: usize = 128;
+/// A large page is for so many blocks at least.
+const MANY_BLOCKS: usize = 8;
 /// Stretches of free blocks that a search for the best looks at.
 const STRETCHES: usize = 64;
 
@@ -77,6 +79,7 @@ impl Context {
             }
             None if watermark < self.top.load(Relaxed) => {
                 self.open_block(watermark);
+                self.allow_large_page(watermark);
                 if self.map.shape.packed {
                     self.map.clear_block_words(watermark);
                 }
@@ -170,10 +173,6 @@ impl Context {
         if !self.mapped && !self.map.shape.packed {
             self.map.clear_block_words(block);
         }
-        // To ask the system takes time that no number of steps bounds.
-        if self.mapped && self.flags & (flags::RELEASE | flags::NO_CACHE) == 0 {
-            self.allow_large_pages(block);
-        }
         let record = self.map.record(block);
         record.owner.store(0, Relaxed);
         record.cache_pieces.store(0, Relaxed);
@@ -182,19 +181,19 @@ impl Context {
         self.watermark.store(block + 1, core::sync::atomic::Ordering::Release);
     }
 
-    /// Allows large pages for as much memory behind a new block as lies in front of it, whenever that has doubled. So they
-    /// never take more than what was used needs anyway; but for the first one, where it is little beside the whole context.
-    fn allow_large_pages(&self, block: usize) {
+    /// Allows a large page where a block that was never used begins one. Blocks of clients are filled from end to end, as a rule,
+    /// and so are those behind; of runs, and of larger blocks, nobody knows how much will be touched. A small heap has none:
+    /// a page could be much more than all that it uses.
+    fn allow_large_page(&self, block: usize) {
         let shape = &self.map.shape;
-        let start = block << shape.block_shift;
-        let end = if start == 0 && self.map.blocks << shape.block_shift >= sys::LARGE_PAGE * MANY_PAGES {
-            sys::LARGE_PAGE.max(shape.block_size())
-        } else if start >= sys::LARGE_PAGE && start.is_power_of_two() {
-            2 * start
-        } else {
-            return;
-        };
-        self.map.allow_large_pages(start, end);
+        let (start, all) = (block << shape.block_shift, self.map.blocks << shape.block_shift);
+        let begins = self.map.address_of(start).addr() & (sys::LARGE_PAGE - 1) == 0;
+        let many = shape.block_size() <= sys::LARGE_PAGE / MANY_BLOCKS;
+        let large = start >= sys::LARGE_PAGE || all >= sys::LARGE_PAGE * MANY_PAGES;
+        // To ask the system takes time that no number of steps bounds.
+        if begins && many && large && self.mapped && self.flags & (flags::RELEASE | flags::NO_CACHE) == 0 {
+            self.map.allow_large_pages(start, start + sys::LARGE_PAGE);
+        }
     }
 
     #[inline(never)]

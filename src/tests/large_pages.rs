@@ -3,6 +3,7 @@
 
 use super::caches::Scene;
 use crate::ffi::*;
+use crate::sys::LARGE_PAGE;
 
 const MIB: usize = 1 << 20;
 
@@ -26,10 +27,10 @@ fn allowed_at(address: usize) -> Option<bool> {
     None
 }
 
-/// At these offsets, in MiB, behind the first block.
-fn allowed(scene: &Scene, offsets: &[usize]) -> Option<Vec<bool>> {
-    let base = scene.inside().0.map.base().addr();
-    offsets.iter().map(|offset| allowed_at(base + offset * MIB + MIB / 2)).collect()
+/// In these large pages behind the first address that is one's, if the first block begins at offset 0.
+fn allowed(scene: &Scene, pages: &[usize]) -> Option<Vec<bool>> {
+    let first = scene.inside().0.map.base().addr().next_multiple_of(LARGE_PAGE);
+    pages.iter().map(|page| allowed_at(first + page * LARGE_PAGE + MIB / 2)).collect()
 }
 
 fn use_up(scene: &Scene, bytes: usize) {
@@ -38,21 +39,16 @@ fn use_up(scene: &Scene, bytes: usize) {
 
 #[test]
 #[cfg_attr(any(miri, not(target_os = "linux")), ignore)]
-fn they_are_allowed_for_as_much_memory_again_as_was_used_but_not_for_the_first_two_mib() {
+fn blocks_have_them_as_the_heap_grows_but_not_in_its_first_two_mib() {
     for flags in [0, VMMA_FLAG_PACKED, VMMA_FLAG_THREADS] {
         let scene = Scene::new(64 * MIB, 64 << 10, flags).expect("memory");
-        for (used, expected) in [
-            (1, [false, false, false, false, false]),
-            (2, [false, false, false, false, false]),
-            // One block more than two MiB.
-            (3, [false, true, false, false, false]),
-            (5, [false, true, true, false, false]),
-            (9, [false, true, true, true, false]),
-        ] {
-            let held = c!(vmma_get_held_size(scene.client));
-            use_up(&scene, (used * MIB).saturating_sub(held));
-            match allowed(&scene, &[0, 3, 7, 15, 17]) {
-                Some(now) => assert_eq!(now, expected, "{used} MiB used, flags {flags:#x}"),
+        let in_front = scene.inside().0.map.base().addr().wrapping_neg() % LARGE_PAGE;
+        for used in [2, 4, 8, 16] {
+            use_up(&scene, used * MIB - c!(vmma_get_held_size(scene.client)));
+            let reached = (used * MIB - in_front).div_ceil(LARGE_PAGE);
+            let expected: Vec<bool> = (0..9).map(|page| page > 0 && page < reached).collect();
+            match allowed(&scene, &[0, 1, 2, 3, 4, 5, 6, 7, 8]) {
+                Some(now) => assert_eq!(now, expected, "{used} MiB used, flags {flags:#x}, {in_front} in front"),
                 None => return,
             }
         }
@@ -63,12 +59,23 @@ fn they_are_allowed_for_as_much_memory_again_as_was_used_but_not_for_the_first_t
 #[cfg_attr(any(miri, not(target_os = "linux"), target_pointer_width = "32"), ignore)]
 fn the_first_page_may_be_a_large_one_where_it_is_little_beside_the_context() {
     for (size, expected) in [(250, false), (300, true)] {
-        let scene = Scene::new(size * MIB, 0, 0).expect("memory");
-        scene.alloc(1);
+        let scene = Scene::new(size * MIB, 64 << 10, 0).expect("memory");
+        use_up(&scene, 2 * MIB);
         match allowed(&scene, &[0, 1, 2]) {
-            Some(now) => assert_eq!(now, [expected, expected, false], "{size} MiB"),
+            Some(now) => assert_eq!(now, [expected, false, false], "{size} MiB"),
             None => return,
         }
+    }
+}
+
+/// What is large may be touched here and there.
+#[test]
+#[cfg_attr(any(miri, not(target_os = "linux")), ignore)]
+fn neither_runs_nor_large_blocks_have_them() {
+    for (block, size) in [(64 << 10, 16 * MIB), (512 << 10, 512 << 10), (4 * MIB, 4 * MIB)] {
+        let scene = Scene::new(64 * MIB, block, 0).expect("memory");
+        (0..16 * MIB / size).for_each(|_| assert!(!scene.alloc(size).is_null()));
+        assert!(allowed(&scene, &[0, 1, 2, 3, 4]).is_none_or(|now| !now.contains(&true)), "blocks of {block}");
     }
 }
 
@@ -78,13 +85,13 @@ fn they_are_neither_for_memory_that_is_given_back_nor_for_the_callers_nor_where_
     for flags in [VMMA_FLAG_RELEASE, VMMA_FLAG_NO_CACHE] {
         let scene = Scene::new(64 * MIB, 64 << 10, flags).expect("memory");
         use_up(&scene, 9 * MIB);
-        assert!(allowed(&scene, &[0, 3, 7, 15]).is_none_or(|now| !now.contains(&true)), "flags {flags:#x}");
+        assert!(allowed(&scene, &[0, 1, 2, 3]).is_none_or(|now| !now.contains(&true)), "flags {flags:#x}");
     }
 
     let mut memory = vec![0u8; 24 * MIB];
     let context = c!(vmma_create_context(memory.as_mut_ptr().cast(), memory.len(), 16, 64 << 10, 0));
     let given = Scene { context, client: c!(vmma_create_client(context)) };
     use_up(&given, 9 * MIB);
-    assert!(allowed(&given, &[0, 3, 7, 15]).is_none_or(|now| !now.contains(&true)));
+    assert!(allowed(&given, &[0, 1, 2, 3]).is_none_or(|now| !now.contains(&true)));
     drop(given);
 }
