@@ -259,3 +259,26 @@ fn a_hole_across_two_blocks_serves_whichever_half_came_last() {
         assert_eq!((largest(&scene), c!(vmma_get_held_size(scene.client))), (0, (Scene::BALLAST + 2) * block));
     }
 }
+
+/// Holes of 100 granules in the lower block, of 50 in the other one: both are near, though in lists of their own.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn short_pieces_go_to_the_lower_block_though_the_other_one_is_tighter() {
+    let of_short_pieces = scene(3, 64 << 10);
+    let pieces = of_short(&of_short_pieces, 2);
+    let spots = [(31, 1600), (63, 800)].map(|(at, hole)| {
+        assert_eq!(c!(vmma_realloc(of_short_pieces.client, pieces[at], 2048 - hole)), pieces[at]);
+        pieces[at].wrapping_byte_add(2048 - hole)
+    });
+    assert_eq!(of_short_pieces.alloc(400), spots[0]);
+    assert_eq!(of_short_pieces.alloc(800), spots[0].wrapping_byte_add(400));
+    // What is left of the first is too short now.
+    assert_eq!(of_short_pieces.alloc(416), spots[1]);
+
+    // The same where only blocks for long pieces are left.
+    let of_long_pieces = roomy(2, 64 << 10);
+    let spots = with_holes(&of_long_pieces, &[1600, 800]);
+    assert_eq!(of_long_pieces.alloc(400), spots[0]);
+    assert_eq!(of_long_pieces.alloc(800), spots[0].wrapping_byte_add(400));
+    assert_eq!(of_long_pieces.alloc(416), spots[1]);
+}
