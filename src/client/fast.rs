@@ -26,6 +26,7 @@ use super::open::OPEN_SLABS;
 use crate::context::Context;
 use crate::context::{FULL_BIT, MARK};
 use crate::flags;
+use crate::memory::SlabRecord;
 use crate::status::Status;
 use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
@@ -33,6 +34,8 @@ use core::sync::atomic::Ordering::Relaxed;
 /// Shape of the contexts that have this path: 16-byte granules, 1 KiB units, the smallest class 16 bytes.
 const GRANULE_SHIFT: u32 = 4;
 const UNIT_SHIFT: u32 = 10;
+/// A slab is told by how far its record lies behind the first one: its first granule shifted by so much.
+const RECORD_SHIFT: u32 = UNIT_SHIFT - GRANULE_SHIFT - size_of::<SlabRecord>().trailing_zeros();
 /// Sizes up to this are in the table of classes.
 pub(crate) const TABLE_BYTES: usize = 1 << UNIT_SHIFT;
 
@@ -74,24 +77,30 @@ fn lowest(word: u64) -> usize {
     }
 }
 
+/// The same number, of which the compiler knows nothing any more.
+#[inline(always)]
+fn opaque(number: usize) -> usize {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        let mut same = number;
+        // SAFETY: no instruction at all.
+        unsafe {
+            core::arch::asm!("/* {} */", inout(reg) same, options(pure, nomem, nostack, preserves_flags));
+        }
+        same
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    {
+        number
+    }
+}
+
 /// An entry of a cache in a whole register. The compiler knows that granules have no sign and would load them with one,
 /// to test it: an entry that was stored just before then takes some processors twice as long to arrive, and pieces that
 /// come and go at once live by that.
 #[inline(always)]
 fn widened(entry: u32) -> usize {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    {
-        let mut wide = entry as usize;
-        // SAFETY: no instruction at all; it hides from the compiler what it knows of the number.
-        unsafe {
-            core::arch::asm!("/* {} */", inout(reg) wide, options(pure, nomem, nostack, preserves_flags));
-        }
-        wide
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    {
-        entry as usize
-    }
+    opaque(entry as usize)
 }
 
 /// # Safety
@@ -185,7 +194,7 @@ pub unsafe fn free(handle: *const Client, pointer: *mut u8) -> i32 {
         // SAFETY: the caller promises a slot, dead or alive; a dead one has bounds of 0.
         let client = unsafe { &*handle };
         // Rotated, so that a misaligned address becomes a huge number and one comparison serves for both.
-        let granule = pointer.addr().wrapping_sub(client.base.get().addr()).rotate_right(GRANULE_SHIFT);
+        let granule = opaque(pointer.addr().wrapping_sub(client.base.get().addr()).rotate_right(GRANULE_SHIFT));
         if granule < client.fast_granules.get() {
             // SAFETY: granules below the bound lie in blocks of the context below its watermark; their words exist.
             let (unit, word) =
@@ -206,10 +215,16 @@ pub unsafe fn free(handle: *const Client, pointer: *mut u8) -> i32 {
                         return 0;
                     }
                     word.store(turned, Relaxed);
-                    return client.free_to_slab(pointer, class, granule);
+                    return client.free_to_slab(granule, class);
                 }
             }
         }
+        // SAFETY: a field of the client; as the caller promised. The address is made of the granule once more, and the base is
+        // read once more: to keep either would cost each free a register and a move.
+        return unsafe {
+            let base = client.base.as_ptr().read_volatile();
+            super::free::long_way(handle, base.wrapping_add(granule.rotate_left(GRANULE_SHIFT)))
+        };
     }
     // SAFETY: as the caller promised.
     unsafe { super::free::long_way(handle, pointer) }
@@ -294,24 +309,26 @@ impl Client {
     }
 
     /// The fast path's free of a piece whose cache is full: back to its slab, as `slab_put` does it. A run has no slab's
-    /// record, so that it takes the other way.
+    /// record: it is one that never has a free cell.
     #[inline(always)]
-    fn free_to_slab(&self, pointer: *mut u8, class: usize, granule: usize) -> i32 {
+    fn free_to_slab(&self, granule: usize, class: usize) -> i32 {
         let context = self.context();
         let (Some(mask), Some(full)) = (context.sizes.slab_mask.get(class), context.sizes.full.get(class)) else {
-            return self.slab_turned(pointer, class);
+            return self.slab_begins(granule >> RECORD_SHIFT, class, 0);
         };
         let within = granule & *mask as usize;
-        let record = context.map.slab_at(granule - within, UNIT_SHIFT - GRANULE_SHIFT);
+        let slab = (granule - within) >> RECORD_SHIFT;
+        let record = context.map.slab_behind(slab);
         let old = record.free.load(Relaxed);
-        if old != 0 {
-            let new = old | 1 << ((within >> class) & 63);
-            record.free.store(new, Relaxed);
-            if new != *full {
-                return self.quiet();
-            }
+        if old == 0 {
+            return self.slab_begins(slab, class, within);
         }
-        self.slab_turned(pointer, class)
+        let new = old | 1 << ((within >> class) & 63);
+        record.free.store(new, Relaxed);
+        if new != *full {
+            return self.quiet();
+        }
+        self.slab_ends(slab, class)
     }
 
     /// The fast path's realloc of a live piece to another class, where at least one of the two is a slab's: a run may
@@ -344,36 +361,45 @@ impl Client {
     #[inline(never)]
     fn underflow(&self, size: usize, class: usize) -> *mut u8 {
         let context = self.context();
-        match self.fetch(context, class) {
-            Ok(offset) => {
-                context.map.set_live(offset >> GRANULE_SHIFT, true);
-                context.map.address_of(offset)
-            }
+        let taken = if class < OPEN_SLABS {
+            self.open_take(context, class)
+        } else {
+            self.fetch(context, class).map(|offset| offset >> GRANULE_SHIFT)
+        };
+        match taken {
+            // SAFETY: what was taken lies in a block of ours.
+            Ok(granule) => unsafe { self.begin_live(granule) },
             // No memory without further effort.
             Err(_) => self.allocate(Request { size, alignment: 0, zero: false }),
         }
     }
 
-    /// A cell comes back to a slab that has no free cell, or came back as the last that was missing: the rarer frees. Or it
-    /// is a run. It is no longer live. (The granule is the pointer's; to hand it over as well would cost each free a move.)
+    /// The cell at granule `within` of a slab is the first one that comes back. Or it is a run.
     #[inline(never)]
-    fn slab_turned(&self, pointer: *mut u8, class: usize) -> i32 {
+    fn slab_begins(&self, slab: usize, class: usize, within: usize) -> i32 {
         let context = self.context();
-        let granule = (pointer.addr() - self.base.get().addr()) >> GRANULE_SHIFT;
+        let granule = (slab << RECORD_SHIFT) + within;
         if class >= OPEN_SLABS {
             self.retire_cached(context, class, granule);
             self.settle(context);
             return self.quiet();
         }
-        // Where the bit is set already, to set it again changes nothing.
-        if self.slab_put(context, class, granule) {
+        context.map.slab_behind(slab).free.store(1 << ((within >> class) & 63), Relaxed);
+        self.link_slab(context, class, slab / size_of::<SlabRecord>());
+        // Now and then, a longer cache may serve better.
+        let top = self.top(context, class);
+        if self.may_grow(context, class, context.map.cache(top).get() & (FULL_BIT - 1)) {
+            let _ = self.cache_make_room(context, class, granule);
+        }
+        self.quiet()
+    }
+
+    /// All cells of a slab are in its record now.
+    #[inline(never)]
+    fn slab_ends(&self, slab: usize, class: usize) -> i32 {
+        let context = self.context();
+        if self.slab_emptied(context, class, slab / size_of::<SlabRecord>()) {
             self.settle(context);
-        } else {
-            // Now and then, a longer cache may serve better.
-            let top = self.top(context, class);
-            if self.may_grow(context, class, context.map.cache(top).get() & (FULL_BIT - 1)) {
-                let _ = self.cache_make_room(context, class, granule);
-            }
         }
         self.quiet()
     }

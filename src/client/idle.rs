@@ -24,21 +24,20 @@ impl Client {
     /// The last cell of a slab came back. True if a block may be empty now.
     #[inline(never)]
     pub(super) fn slab_emptied(&self, context: &Context, class: usize, slab: usize) -> bool {
+        self.unlink_slab(context, class, slab);
         let Some(head) = self.idle.get(class).filter(|_| context.keeps_slabs()) else {
             self.give_slab(context, class, slab);
             return true;
         };
-        self.unlink_slab(context, class, slab);
         self.link_slab_at(context, head, slab);
         self.count_idle(context, slab, 1 << context.sizes.class(class).slab_order)
     }
 
-    /// Makes an idle slab of a class, if there is one, the first of the class's list.
+    /// Takes an idle slab of a class, if there is one, out of its list.
     pub(super) fn wake_slab(&self, context: &Context, class: usize) -> Option<usize> {
         let head = self.idle.get(class).filter(|head| head.get() != NONE)?;
         let slab = head.get() as usize;
         self.unlink_slab_at(context, head, slab);
-        self.link_slab(context, class, slab);
         let _ = self.count_idle(context, slab, -(1 << context.sizes.class(class).slab_order));
         Some(slab)
     }

@@ -45,16 +45,16 @@ impl Client {
         };
         let shape = &context.map.shape;
         if cells.get() == 0 {
-            let slab = self.serving_slab(context, class)?;
+            let slab = self.take_slab(context, class)?;
             let granule = slab << (shape.unit_shift - shape.granule_shift);
             if granule >= MARK as usize {
+                self.link_slab(context, class, slab);
                 return self.slab_take(context, class);
             }
             cells.set(context.map.slab(slab).free.load(Relaxed));
             self.open_parity().set(self.open_parity().get() ^ first.get() ^ granule as u32);
             first.set(granule as u32);
             context.map.slab(slab).free.store(0, Relaxed);
-            self.unlink_slab(context, class, slab);
         }
         let index = cells.get().trailing_zeros() as usize;
         cells.set(cells.get() & cells.get().wrapping_sub(1));

@@ -20,7 +20,14 @@ use core::sync::atomic::Ordering::Relaxed;
 impl Client {
     /// Takes one cell, the lowest free one of the slab at the front; its granule.
     pub(super) fn slab_take(&self, context: &Context, class: usize) -> Result<usize, Status> {
-        let slab = self.serving_slab(context, class)?;
+        let slab = match self.slabs.get(class).map_or(NONE, Cell::get) {
+            NONE => {
+                let slab = self.take_slab(context, class)?;
+                self.link_slab(context, class, slab);
+                slab
+            }
+            slab => slab as usize,
+        };
         let record = context.map.slab(slab);
         let free = record.free.load(Relaxed);
         let index = free.trailing_zeros() as usize;
@@ -31,12 +38,16 @@ impl Client {
         Ok(self.granule_of_cell(context, class, slab, index))
     }
 
-    /// The slab at the front of a class's list, a new one if the list is empty.
+    /// Takes a slab with free cells out of its list: the one at the front of its class; if there is none an idle one, or a
+    /// new one, which is in no list yet.
     #[inline(always)]
-    pub(super) fn serving_slab(&self, context: &Context, class: usize) -> Result<usize, Status> {
-        match self.slabs.get(class).map_or(NONE, |head| head.get()) {
+    pub(super) fn take_slab(&self, context: &Context, class: usize) -> Result<usize, Status> {
+        match self.slabs.get(class).map_or(NONE, Cell::get) {
             NONE => self.wake_slab(context, class).map_or_else(|| self.new_slab(context, class), Ok),
-            slab => Ok(slab as usize),
+            slab => {
+                self.unlink_slab(context, class, slab as usize);
+                Ok(slab as usize)
+            }
         }
     }
 
@@ -48,7 +59,6 @@ impl Client {
             context.map.unit(unit).store(self.owner.get() | class as u32, Relaxed);
         }
         context.map.slab(first).free.store(shape.full, Relaxed);
-        self.link_slab(context, class, first);
         Ok(first)
     }
 
@@ -74,9 +84,8 @@ impl Client {
         new == info.full && self.slab_emptied(context, class, slab)
     }
 
-    /// Gives a slab that has nothing in use back to its block.
+    /// Gives a slab that has nothing in use, and is in no list, back to its block.
     pub(super) fn give_slab(&self, context: &Context, class: usize, slab: usize) {
-        self.unlink_slab(context, class, slab);
         self.unsign_slab(context, class, slab);
         let end = slab + (1 << context.sizes.class(class).slab_order);
         self.return_units(context, slab, end);
@@ -99,6 +108,7 @@ impl Client {
         ((slab << shape.unit_shift) + index * cell) >> shape.granule_shift
     }
 
+    #[inline]
     pub(super) fn link_slab(&self, context: &Context, class: usize, slab: usize) {
         if let Some(head) = self.slabs.get(class) {
             self.link_slab_at(context, head, slab);
