@@ -11,7 +11,7 @@ use crate::eights::{at_least, equal};
 use crate::flat::{EXACT, Flat, GROUP, Spot, Words, code};
 
 /// Words that a search visits for a shorter hole: pieces of a few granules are many, and find one soon.
-const VISITS: [i32; 2] = [6, 3];
+const VISITS: [i32; 2] = [4, 2];
 const FEW: usize = 16;
 
 impl<'a, W: Words<'a>> Flat<W> {

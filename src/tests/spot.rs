@@ -22,7 +22,7 @@ fn expected(flat: &Flat<&Block>, count: usize, align: usize, quick: bool) -> Opt
             }
         }
         // Else the shortest of the first few words that have any.
-        let visits = if few { 3 } else { 6 };
+        let visits = if few { 2 } else { 4 };
         let mut best: Option<Spot> = None;
         for (visited, word) in group.iter().filter(|word| code(longest(word)) >= code(count)).enumerate() {
             for &spot in word.iter().filter(serves) {
@@ -117,7 +117,7 @@ fn the_first_group_that_has_a_place_serves() {
     assert_eq!(flat.find(5001, 1, false), None);
 }
 
-/// From 128 granules on a code stands for several lengths: the shortest of the first six words serves.
+/// From 128 granules on a code stands for several lengths: the shortest of the first four words serves.
 #[test]
 #[cfg_attr(miri, ignore)]
 fn lengths_without_a_code_of_their_own_are_not_searched_for_further_than_others() {
