@@ -873,9 +873,10 @@ int vmma_set_error_handler(vmma_context_t *context, vmma_error_fn handler, void 
 
 /*
  * Programs call these all the time. Where the compiler can, it calls them through the address that the loader found; the
- * stub in between would take a jump more. A static library is called directly anyway.
+ * stub in between would take a jump more. A static library is called directly anyway. With VMMA_PLAIN_CALLS defined, for
+ * tools that read this header and know less than a compiler, this is left out.
  */
-#if defined(__has_attribute)
+#if defined(__has_attribute) && !defined(VMMA_PLAIN_CALLS)
 #if __has_attribute(noplt)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wredundant-decls"
