@@ -277,7 +277,12 @@ impl Client {
     /// Opens the fast path, if this kind of context has one.
     pub(crate) fn open(&self, context: &Context) {
         if context.sizes.packed() {
-            return self.short_owner.set(self.expected_short(context));
+            // A shared client's is always 0, and read by other threads: it is not even written.
+            let owner = self.expected_short(context);
+            if self.short_owner.get() != owner {
+                self.short_owner.set(owner);
+            }
+            return;
         }
         let sizes = self.expected_fast_runs(context);
         if sizes == 0 {
