@@ -75,7 +75,7 @@ fn mend(text: &str) -> String {
     }
     // cbindgen ends the guard in front of the trailer.
     if let Some(guard) = out.iter().position(|line| line.starts_with("#endif") && line.contains("LIBVMMA_H")) {
-        out.remove(guard);
+        out.drain(guard..=guard + 1);
         out.push("\n#endif /* LIBVMMA_H */".into());
     }
     one_line_comments(&out).join("\n") + "\n"

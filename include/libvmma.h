@@ -870,7 +870,6 @@ int vmma_set_error_handler(vmma_context_t *context, vmma_error_fn handler, void 
 } /* extern "C" */
 #endif /* __cplusplus */
 
-
 /*
  * Programs call these all the time. Where the compiler can, it calls them through the address that the loader found; the
  * stub in between would take a jump more. A static library is called directly anyway. With VMMA_PLAIN_CALLS defined, for

@@ -10,6 +10,7 @@
 //!   context    one memory block: supply of blocks, slots, lock, callbacks
 //!   guard      red zones, patterns
 //!   memory     numbers to pointers                  layout    where tables lie
+//!   records    those of blocks and slabs
 //!   space      the free units of a block: word, or buddy: split and merge      flat, spot  pieces of a PACKED block, and the search
 //!   sizes  size classes      bitmap  bit sets      eights  eight bytes in a word
 //!   sys        the operating system                 status, flags, text, steps, mix
@@ -54,6 +55,7 @@ mod inspect;
 mod layout;
 mod memory;
 mod mix;
+mod records;
 mod sizes;
 mod space;
 mod spot;

@@ -11,87 +11,14 @@
 //! Invariant: the tables were laid out by `layout`, for `blocks` blocks, in memory that lives as long as the map.
 //! Numbers that come from a caller outside the library have been checked against the map before they get here;
 //! debug builds check all of them again.
-//! May know: layout, flat, tools. Reads client memory never, writes it only in the functions at the end.
+//! May know: layout, records, flat, tools. Reads client memory never, writes it only in the functions at the end.
 
 use crate::flat::{Flat, Words};
 use crate::layout::{FIRST_SLOTS, Layout, SLOT_SIZE, Shape};
+pub use crate::records::{BlockRecord, NONE, SlabRecord, kind};
 use crate::tools::Tools;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
-
-/// "No block", "no unit", "no slot" in 32-bit links.
-pub const NONE: u32 = u32::MAX;
-
-/// What a block is.
-pub mod kind {
-    pub const FREE: u32 = 0;
-    /// In a client's hands, its units dealt out by a buddy allocator. PACKED: a block with a map of its own.
-    pub const BUDDY: u32 = 1;
-    /// First block of a run: one allocation of several blocks.
-    pub const HEAD: u32 = 2;
-    /// A further whole block of a run. PACKED: a block that is all covered by a piece of an earlier one.
-    pub const BODY: u32 = 3;
-}
-
-/// One block's record, 32 bytes.
-#[repr(C)]
-pub struct BlockRecord {
-    /// Life of the owner << 8 | kind. 0: free.
-    pub owner: AtomicU32,
-    /// The owner's slot.
-    pub slot: AtomicU32,
-    /// Neighbours in the owner's list of such blocks.
-    pub next: AtomicU32,
-    pub prev: AtomicU32,
-    /// HEAD: whole blocks in the run. BODY, or BUDDY with a tail in it: the head. Else NONE. PACKED: the block in which
-    /// the piece begins that covers this block's first granule; NONE if something begins there.
-    pub run: AtomicU32,
-    /// HEAD: units of the block behind the whole ones that belong to the run. BUDDY: units at its front that do. PACKED:
-    /// how many further blocks the last piece of this block goes on in.
-    pub tail: AtomicU32,
-    /// List << 24 | free units, or (PACKED) granules, as far as they fit.
-    pub state: AtomicU32,
-    /// Which pieces of the block's cache entries are in use.
-    pub cache_pieces: AtomicU32,
-}
-
-/// One unit's further record, 16 bytes: the slab's for the first unit of a slab.
-#[repr(C)]
-pub struct SlabRecord {
-    /// Bit i = cell i is free.
-    pub free: AtomicU64,
-    /// Neighbours in the list of slabs with free cells.
-    pub next: Link,
-    pub prev: Link,
-}
-
-/// A number that other threads may read while its owner changes it.
-#[repr(transparent)]
-pub struct Link(AtomicU32);
-
-impl Link {
-    #[inline(always)]
-    pub fn get(&self) -> u32 {
-        self.0.load(Relaxed)
-    }
-
-    #[inline(always)]
-    pub fn set(&self, value: u32) {
-        self.0.store(value, Relaxed);
-    }
-}
-
-impl SlabRecord {
-    /// What the links say of a slab that is in no list.
-    #[inline]
-    pub fn unlink(&self) {
-        self.next.set(0);
-        self.prev.set(0);
-    }
-}
-
-const _: () = assert!(size_of::<BlockRecord>() == crate::layout::BLOCK_RECORD_SIZE);
-const _: () = assert!(size_of::<SlabRecord>() == crate::layout::SLAB_RECORD_SIZE);
 
 /// One context's memory.
 #[repr(C)]

@@ -23,7 +23,7 @@ use crate::flags;
 use crate::guard;
 use crate::status::Status;
 
-/// How many pieces of each code a client's blocks have that are neither live nor free.
+/// How many pieces of each code a client's blocks have that are neither live nor free; and slabs with free cells, by `ROOMY`.
 pub(crate) type Outstanding = [u32; 256];
 
 /// What is wrong, and where: an offset from block 0, and the allocation concerned.

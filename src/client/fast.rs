@@ -219,7 +219,7 @@ pub unsafe fn free(handle: *const Client, pointer: *mut u8) -> i32 {
                 }
             }
         }
-        // SAFETY: a field of the client; as the caller promised. The address is made of the granule once more, and the base is
+        // SAFETY: `base` is a field of the client that the reference is to; the rest as the caller promised. The address is made of the granule once more, and the base is
         // read once more: to keep either would cost each free a register and a move.
         return unsafe {
             let base = client.base.as_ptr().read_volatile();
@@ -313,10 +313,9 @@ impl Client {
     #[inline(always)]
     fn free_to_slab(&self, granule: usize, class: usize) -> i32 {
         let context = self.context();
-        let (Some(mask), Some(full)) = (context.sizes.slab_mask.get(class), context.sizes.full.get(class)) else {
-            return self.slab_begins(granule >> RECORD_SHIFT, class, 0);
-        };
-        let within = granule & *mask as usize;
+        let mask = context.sizes.slab_mask.get(class).map_or(0, |mask| *mask as usize);
+        let full = context.sizes.full.get(class).copied().unwrap_or(0);
+        let within = granule & mask;
         let slab = (granule - within) >> RECORD_SHIFT;
         let record = context.map.slab_behind(slab);
         let old = record.free.load(Relaxed);
@@ -325,7 +324,7 @@ impl Client {
         }
         let new = old | 1 << ((within >> class) & 63);
         record.free.store(new, Relaxed);
-        if new != *full {
+        if new != full {
             return self.quiet();
         }
         self.slab_ends(slab, class)

@@ -23,6 +23,7 @@ pub mod cache;
 pub mod fast;
 pub mod find;
 pub mod free;
+mod gate;
 pub mod idle;
 pub mod keep;
 pub mod limits;
@@ -272,66 +273,6 @@ impl Client {
         self.forget_idle();
         self.forget_caches(context);
         self.open(context);
-    }
-
-    /// Opens the fast path, if this kind of context has one.
-    pub(crate) fn open(&self, context: &Context) {
-        if context.sizes.packed() {
-            // A shared client's is always 0, and read by other threads: it is not even written.
-            let owner = self.expected_short(context);
-            if self.short_owner.get() != owner {
-                self.short_owner.set(owner);
-            }
-            return;
-        }
-        let sizes = self.expected_fast_runs(context);
-        if sizes == 0 {
-            self.close();
-            return;
-        }
-        self.fast_sizes.set(sizes.min(fast::TABLE_BYTES));
-        self.fast_runs.set(sizes);
-        self.fast_granules.set(self.granules.get().min(crate::context::MARK as usize));
-    }
-
-    /// The larger bound of the fast path while it is open; 0 in contexts that have none.
-    pub(crate) fn expected_fast_runs(&self, context: &Context) -> usize {
-        const SLOW: u32 =
-            flags::SHARED_CLIENTS | flags::ZERO | flags::WIPE | flags::GUARD | flags::QUARANTINE | flags::PACKED;
-        let shape = &context.map.shape;
-        let plain = shape.granule_shift == 4 && shape.unit_shift == 10 && shape.alignment == 16;
-        if context.flags & SLOW != 0 || context.cached_classes == 0 || !plain || context.map.tools.watch() {
-            return 0;
-        }
-        1 << (9 + context.cached_classes as usize - context.sizes.count())
-    }
-
-    /// What `short_owner` is while the shortest way is open; 0 in contexts that have none.
-    pub(crate) fn expected_short(&self, context: &Context) -> u32 {
-        if context.sizes.packed() && context.simple && !context.has(flags::SHARED_CLIENTS) {
-            self.owner.get() | kind::BUDDY
-        } else {
-            0
-        }
-    }
-
-    /// Is the shortest way open?
-    #[inline(always)]
-    pub(crate) fn is_short(&self) -> bool {
-        self.short_owner.get() != 0
-    }
-
-    /// Closes the fast path: every call takes the long way, which asks whether it may.
-    pub(crate) fn close(&self) {
-        if self.is_short() {
-            self.short_owner.set(0);
-        }
-        // Written only where it is open: a shared client's bounds are read by other threads, and are always 0.
-        if self.fast_sizes.get() != 0 || self.fast_granules.get() != 0 {
-            self.fast_sizes.set(0);
-            self.fast_runs.set(0);
-            self.fast_granules.set(0);
-        }
     }
 
     /// Hands everything back to the context and ends the client.

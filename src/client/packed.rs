@@ -304,7 +304,7 @@ impl Client {
     #[inline(never)]
     pub(super) fn give_hole(&self, context: &Context, block: usize, from: usize, to: usize, before: Option<usize>) {
         let (start, length) = context.map.flat(block).give(from, to, before);
-        self.hole_grew(context, block, start, length, to - from);
+        self.hole_grew(context, block, start, length, code(length), to - from);
     }
 
     /// Gives the context the `count` blocks before `end`.

@@ -204,34 +204,23 @@ impl Client {
     }
 
     /// Puts a block into the right list after a hole of `length` granules came to be at `start`, in place of shorter ones
-    /// if of any; `more` of its granules were not free before.
+    /// if of any; `reach` is the code of its length, `more` of its granules were not free before.
     #[inline(always)]
-    pub(super) fn hole_grew(&self, context: &Context, block: usize, start: usize, length: usize, more: usize) {
+    pub(super) fn hole_grew(
+        &self,
+        context: &Context,
+        block: usize,
+        start: usize,
+        length: usize,
+        reach: u8,
+        more: usize,
+    ) {
         self.count_granules(context, block, more as isize);
         if start == 0 || start + length == context.map.shape.granules_per_block() {
             self.end_grew(context, block, start, length);
         } else {
-            self.reaches_now(context, block, code(length));
+            self.reaches_now(context, block, reach);
         }
-    }
-
-    /// The same for a hole inside, by the code of its length.
-    #[inline(always)]
-    pub(super) fn reaches_with(&self, context: &Context, block: usize, reach: u8, more: usize) {
-        let state = &context.map.record(block).state;
-        let old = state.load(Relaxed);
-        state.store((old & !FREE_MASK) | (old.wrapping_add(more as u32) & FREE_MASK), Relaxed);
-        if reach as u32 > old >> LIST_SHIFT {
-            self.relist_to(context, block, reach);
-        }
-    }
-
-    /// The same for a hole at one of the ends, or both. A block may be empty then.
-    #[inline(never)]
-    pub(super) fn end_grew_by(&self, context: &Context, block: usize, start: usize, length: usize, more: usize) {
-        self.count_granules(context, block, more as isize);
-        self.end_grew(context, block, start, length);
-        self.settle(context);
     }
 
     #[inline(always)]

@@ -13,7 +13,7 @@
 //! Invariants: free blocks = bits in `free` + (top - watermark); `set_aside` = sum over clients of what their
 //! guarantee promises beyond what they hold, and never more than the free blocks.
 //! Cost: single blocks a few reads; runs one step for every 64 blocks below the watermark.
-//! May know: bitmap, memory, sys, lock.
+//! May know: bitmap, flags, memory, sys, lock.
 
 use super::Context;
 use crate::bitmap::BitSet;

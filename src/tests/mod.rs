@@ -24,6 +24,7 @@ mod pages;
 mod reach;
 mod region;
 mod runs;
+mod short;
 mod sizes;
 mod slabs;
 mod spot;
