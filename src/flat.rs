@@ -21,7 +21,7 @@
 //! May know: bitmap, spot, steps. Plain arithmetic over granule numbers; wrong numbers are refused, nothing can panic.
 
 use crate::bitmap::{BitSet, words_for};
-use crate::eights::greatest;
+use crate::sixteen::greatest;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -158,8 +158,7 @@ impl<'a, W: Words<'a>> Flat<W> {
         let (edges_now, lives_now) =
             (if edge { edges | bit } else { edges & !bit }, if live { lives | bit } else { lives & !bit });
         self.put(index, edges_now, lives_now);
-        // Most words have more than one beginning before and after.
-        if (edges | lives) & !bit == 0 {
+        if (edges | lives == 0) != (edges_now | lives_now == 0) {
             self.sum_up(index);
         }
     }
@@ -366,7 +365,11 @@ impl<'a, W: Words<'a>> Flat<W> {
         self.0.count().div_ceil(8) * 8 + group
     }
 
+    #[inline(always)]
     pub fn group(&self, number: usize) -> &'a [Cell<u64>] {
+        if self.0.count() <= GROUP {
+            return self.0.eights();
+        }
         let from = number * (GROUP / 8);
         self.0.eights().get(from..(from + GROUP / 8).min(self.0.count().div_ceil(8))).unwrap_or(&[])
     }

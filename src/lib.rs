@@ -12,7 +12,7 @@
 //!   memory     numbers to pointers                  layout    where tables lie
 //!   records    those of blocks and slabs
 //!   space      the free units of a block: word, or buddy: split and merge      flat, spot  pieces of a PACKED block, and the search
-//!   sizes  size classes      bitmap  bit sets      eights  eight bytes in a word
+//!   sizes  size classes      bitmap  bit sets      sixteen  bytes looked at together
 //!   sys        the operating system                 status, flags, text, steps, mix
 //!   tools      AddressSanitizer, memcheck
 //! ```
@@ -45,7 +45,6 @@ mod buddy;
 mod check;
 mod client;
 mod context;
-mod eights;
 pub mod ffi;
 mod flags;
 mod flat;
@@ -56,6 +55,7 @@ mod layout;
 mod memory;
 mod mix;
 mod records;
+mod sixteen;
 mod sizes;
 mod space;
 mod spot;

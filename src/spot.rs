@@ -5,10 +5,10 @@
 //!
 //! Cost: one step for each word that is looked into; a byte for each word is read.
 //! Invariant: if a hole serves, one is found.
-//! May know: flat, eights, steps. Plain arithmetic.
+//! May know: flat, sixteen, steps. Plain arithmetic.
 
-use crate::eights::{at_least, equal};
 use crate::flat::{EXACT, Flat, GROUP, Spot, Words, code};
+use crate::sixteen::{STRIDE, marks};
 
 /// Words that a search visits for a shorter hole: pieces of a few granules are many, and find one soon.
 const VISITS: [i32; 2] = [4, 2];
@@ -21,14 +21,15 @@ impl<'a, W: Words<'a>> Flat<W> {
     /// and for no such hole further on.
     #[inline(never)]
     pub fn find(&self, count: usize, align: usize, quick: bool) -> Option<Spot> {
+        if self.0.count() <= GROUP {
+            return self.look(0, count, align, quick);
+        }
         let want = code(count);
         for group in 0..self.0.count().div_ceil(GROUP) {
-            if self.0.count() > GROUP && self.byte(self.group_byte(group)) < want {
+            if self.byte(self.group_byte(group)) < want {
                 continue;
             }
-            let further = count < EXACT && !(quick && count <= FEW);
-            let equal = if further { self.look(group, count, align, quick, true) } else { None };
-            let best = equal.or_else(|| self.look(group, count, align, quick, false));
+            let best = self.look(group, count, align, quick);
             if best.is_some() {
                 return best;
             }
@@ -36,30 +37,36 @@ impl<'a, W: Words<'a>> Flat<W> {
         None
     }
 
-    /// The shortest hole that serves in the first few words of a group that have any; `exact`: the first that is the longest
-    /// of its word and just as long.
+    /// The same in a group.
     #[inline(never)]
-    fn look(&self, group: usize, count: usize, align: usize, quick: bool, exact: bool) -> Option<Spot> {
+    fn look(&self, group: usize, count: usize, align: usize, quick: bool) -> Option<Spot> {
+        let want = code(count);
+        let words = self.group(group);
+        if count < EXACT && !(quick && count <= FEW) {
+            for (number, words) in words.chunks(STRIDE).enumerate() {
+                let mut found = marks(words, |bytes| bytes.equal(want));
+                while found != 0 {
+                    crate::steps::count();
+                    let at = group * GROUP + number * 64 + found.trailing_zeros() as usize;
+                    found &= found - 1;
+                    if let Some(spot) = self.find_in(at, count, align, quick)
+                        && spot.length == count
+                    {
+                        return Some(spot);
+                    }
+                }
+            }
+        }
         let mut best: Option<Spot> = None;
         let [many, few] = VISITS;
         let mut left = if quick && count <= FEW { few } else { many };
-        for (number, word) in self.group(group).iter().enumerate() {
-            if word.get() == 0 {
-                continue;
-            }
-            let mut found = if exact { equal(word.get(), count as u8) } else { at_least(word.get(), code(count)) };
+        for (number, words) in words.chunks(STRIDE).enumerate() {
+            let mut found = marks(words, |bytes| bytes.at_least(want));
             while found != 0 {
                 crate::steps::count();
-                let at = group * GROUP + number * 8 + found.trailing_zeros() as usize / 8;
+                let at = group * GROUP + number * 64 + found.trailing_zeros() as usize;
                 found &= found - 1;
-                let spot = self.find_in(at, count, align, quick);
-                if exact {
-                    if spot.is_some_and(|spot| spot.length == count) {
-                        return spot;
-                    }
-                    continue;
-                }
-                if let Some(spot) = spot
+                if let Some(spot) = self.find_in(at, count, align, quick)
                     && best.is_none_or(|best| spot.length < best.length)
                 {
                     best = Some(spot);

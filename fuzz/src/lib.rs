@@ -44,9 +44,9 @@ mod space;
 #[path = "../../src/word.rs"]
 #[allow(dead_code)]
 mod word;
-#[path = "../../src/eights.rs"]
+#[path = "../../src/sixteen.rs"]
 #[allow(dead_code)]
-mod eights;
+mod sixteen;
 #[path = "../../src/mix.rs"]
 #[allow(dead_code)]
 mod mix;

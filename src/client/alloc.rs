@@ -31,10 +31,6 @@ pub struct Request {
 #[inline(never)]
 pub unsafe fn long_way(handle: *const Client, size: usize) -> *mut u8 {
     // SAFETY: as the caller promised.
-    if let Some(client) = unsafe { Client::short(handle) } {
-        return client.short_alloc(size);
-    }
-    // SAFETY: as the caller promised.
     match unsafe { Client::from_handle(handle) } {
         Some(client) => {
             let context = client.context();

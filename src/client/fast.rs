@@ -18,7 +18,7 @@
 //! Contexts of another shape, PACKED ones, those with ZERO or WIPE and shared clients have the second path: the same steps
 //! with numbers that are looked up, after the handle was checked and, if the client is shared, under its lock.
 //!
-//! May know: the client, open, slab, and the long way (alloc, free, realloc).
+//! May know: the client, open, slab, short, and the long way (alloc, free, realloc).
 
 use super::Client;
 use super::alloc::Request;
@@ -131,7 +131,7 @@ pub unsafe fn alloc(handle: *const Client, size: usize) -> *mut u8 {
     unsafe { alloc_large(handle, size) }
 }
 
-/// The same for sizes beyond the table, as far as caches go.
+/// The same for sizes beyond the table, as far as caches go; for all that is asked of PACKED clients, whose bounds are 0.
 ///
 /// # Safety
 /// As `Client::from_handle`; `size` may be anything.
@@ -140,6 +140,10 @@ unsafe fn alloc_large(handle: *const Client, size: usize) -> *mut u8 {
     if !handle.is_null() {
         // SAFETY: as in `alloc`.
         let client = unsafe { &*handle };
+        if client.is_short() {
+            // PACKED: all requests come here.
+            return client.short_alloc(size);
+        }
         let last = size.wrapping_sub(1);
         if last < client.fast_runs.get() {
             let class = class_of(last);
@@ -211,7 +215,7 @@ pub unsafe fn free(handle: *const Client, pointer: *mut u8) -> i32 {
                     if (*top).get() < MARK {
                         word.store(turned, Relaxed);
                         (*top).set(granule as u32);
-                        place.store(place.load(Relaxed).add(1), Relaxed);
+                        place.store(top.add(1), Relaxed);
                         return 0;
                     }
                     word.store(turned, Relaxed);

@@ -168,7 +168,7 @@ impl Client {
     /// The best place for a piece that begins in a block.
     #[inline(never)]
     fn place_in(&self, context: &Context, block: usize, count: usize, align: usize) -> Option<Choice> {
-        let flat = context.map.flat(block);
+        let flat = context.map.flat_here(block);
         // Where there are caches they are filled by the way.
         let inside = flat.find(count, align, context.cached_classes > 0);
         if let Some(spot) = inside
@@ -193,7 +193,7 @@ impl Client {
     pub(super) fn settle_choice(&self, context: &Context, choice: &Choice, count: usize, long: bool) {
         let Choice { block, spot, further } = choice;
         self.dedicate(context, *block, long);
-        context.map.flat(*block).take(spot, count);
+        context.map.flat_here(*block).take(spot, count);
         if *further > 0 {
             self.dedicate(context, *block + 1, long);
             context.map.record(*block).tail.store(1, Relaxed);
@@ -303,7 +303,7 @@ impl Client {
     /// Makes a part of a block free; the hole before it begins at `before`.
     #[inline(never)]
     pub(super) fn give_hole(&self, context: &Context, block: usize, from: usize, to: usize, before: Option<usize>) {
-        let (start, length) = context.map.flat(block).give(from, to, before);
+        let (start, length) = context.map.flat_here(block).give(from, to, before);
         self.hole_grew(context, block, start, length, code(length), to - from);
     }
 

@@ -66,7 +66,7 @@ impl Client {
 
     /// Makes the live piece at a granule a hole, or part of one. In its word something begins at `before`, the last thing in
     /// front of it, and something behind it.
-    #[inline(never)]
+    #[inline(always)]
     fn hole_in_word(&self, context: &Context, granule: usize, before: usize) -> i32 {
         let map = &context.map;
         let (edge_word, live_word) = (map.edge_word(granule), map.live_word(granule));

@@ -25,6 +25,7 @@ mod reach;
 mod region;
 mod runs;
 mod short;
+mod sixteen;
 mod sizes;
 mod slabs;
 mod spot;

@@ -1,0 +1,164 @@
+//! Sixteen bytes, looked at together, and words of bytes tested so.
+//!
+//! May know: nothing. Plain arithmetic; where the processor has registers of that size, in those.
+
+use core::cell::Cell;
+
+#[cfg(not(target_arch = "x86_64"))]
+pub use plain::Sixteen;
+#[cfg(target_arch = "x86_64")]
+pub use wide::Sixteen;
+
+/// In the registers that every x86-64 has.
+#[cfg(target_arch = "x86_64")]
+pub mod wide {
+    use core::arch::x86_64::{
+        __m128i, _mm_cmpeq_epi8, _mm_cvtsi128_si64, _mm_max_epu8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8,
+        _mm_srli_si128,
+    };
+
+    #[derive(Clone, Copy)]
+    pub struct Sixteen(__m128i);
+
+    impl Sixteen {
+        #[inline(always)]
+        pub fn new(low: u64, high: u64) -> Sixteen {
+            // SAFETY: SSE2 is part of every x86-64; so in all of these functions.
+            Sixteen(unsafe { _mm_set_epi64x(high as i64, low as i64) })
+        }
+
+        /// The bytes that are `want`, a bit each.
+        #[inline(always)]
+        pub fn equal(self, want: u8) -> u32 {
+            // SAFETY: as in `new`.
+            unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(self.0, _mm_set1_epi8(want as i8))) as u32 }
+        }
+
+        /// The bytes that are at least `want`, a bit each.
+        #[inline(always)]
+        pub fn at_least(self, want: u8) -> u32 {
+            // SAFETY: as in `new`.
+            unsafe {
+                let greater = _mm_max_epu8(self.0, _mm_set1_epi8(want as i8));
+                _mm_movemask_epi8(_mm_cmpeq_epi8(greater, self.0)) as u32
+            }
+        }
+
+        /// Of each two bytes the greater one.
+        #[inline(always)]
+        pub fn greater(self, other: Sixteen) -> Sixteen {
+            // SAFETY: as in `new`.
+            Sixteen(unsafe { _mm_max_epu8(self.0, other.0) })
+        }
+
+        /// The greatest byte.
+        #[inline(always)]
+        pub fn greatest(self) -> u8 {
+            // SAFETY: as in `new`.
+            unsafe {
+                let eight = _mm_max_epu8(self.0, _mm_srli_si128::<8>(self.0));
+                let four = _mm_max_epu8(eight, _mm_srli_si128::<4>(eight));
+                let two = _mm_max_epu8(four, _mm_srli_si128::<2>(four));
+                _mm_cvtsi128_si64(_mm_max_epu8(two, _mm_srli_si128::<1>(two))) as u8
+            }
+        }
+    }
+}
+
+/// The same in two words. Where there is the other it is only tested beside it.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+pub mod plain {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = LOW << 7;
+
+    #[derive(Clone, Copy)]
+    pub struct Sixteen(u64, u64);
+
+    impl Sixteen {
+        #[inline(always)]
+        pub fn new(low: u64, high: u64) -> Sixteen {
+            Sixteen(low, high)
+        }
+
+        /// The bytes that are `want`, a bit each.
+        #[inline(always)]
+        pub fn equal(self, want: u8) -> u32 {
+            // What is zero now stays so with its low bits; everything else has its high bit set by them or by itself.
+            let other = |eight: u64| eight ^ (LOW * want as u64);
+            let zero = |eight: u64| !(((eight & !HIGH) + !HIGH) | eight) & HIGH;
+            gathered(zero(other(self.0)), zero(other(self.1)))
+        }
+
+        /// The bytes that are at least `want`, a bit each.
+        #[inline(always)]
+        pub fn at_least(self, want: u8) -> u32 {
+            gathered(at_least(self.0, LOW * want as u64), at_least(self.1, LOW * want as u64))
+        }
+
+        /// Of each two bytes the greater one.
+        #[inline(always)]
+        pub fn greater(self, other: Sixteen) -> Sixteen {
+            Sixteen(greater(self.0, other.0), greater(self.1, other.1))
+        }
+
+        /// The greatest byte.
+        #[inline(always)]
+        pub fn greatest(self) -> u8 {
+            let eight = greater(self.0, self.1);
+            let four = greater(eight, eight >> 32);
+            let two = greater(four, four >> 16);
+            greater(two, two >> 8) as u8
+        }
+    }
+
+    /// The high bits of the bytes that are at least those of the other word.
+    #[inline(always)]
+    fn at_least(eight: u64, other: u64) -> u64 {
+        let low = (eight | HIGH) - (other & !HIGH);
+        ((eight & !other) | (!(eight ^ other) & low)) & HIGH
+    }
+
+    #[inline(always)]
+    fn greater(eight: u64, other: u64) -> u64 {
+        let ours = (at_least(eight, other) >> 7) * 0xff;
+        eight & ours | other & !ours
+    }
+
+    /// The high bits of sixteen bytes side by side.
+    #[inline(always)]
+    fn gathered(low: u64, high: u64) -> u32 {
+        let eight = |bits: u64| ((bits >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32;
+        eight(low) | eight(high) << 8
+    }
+}
+
+/// Words whose bytes have a bit each in one mask.
+pub const STRIDE: usize = 8;
+
+/// Tests the bytes of up to STRIDE words, a bit each.
+#[inline(always)]
+pub fn marks(words: &[Cell<u64>], test: impl Fn(Sixteen) -> u32) -> u64 {
+    let (pairs, rest) = words.as_chunks();
+    let mut marks = 0;
+    if let [[a, b], [c, d], [e, f], [g, h]] = pairs {
+        let sixteen = |low: &Cell<u64>, high: &Cell<u64>| test(Sixteen::new(low.get(), high.get())) as u64;
+        marks = sixteen(a, b) | sixteen(c, d) << 16 | sixteen(e, f) << 32 | sixteen(g, h) << 48;
+    } else {
+        for (at, [low, high]) in pairs.iter().enumerate() {
+            marks |= (test(Sixteen::new(low.get(), high.get())) as u64).wrapping_shl(16 * at as u32);
+        }
+        if let [low] = rest {
+            marks |= (test(Sixteen::new(low.get(), 0)) as u64).wrapping_shl(16 * pairs.len() as u32);
+        }
+    }
+    marks
+}
+
+/// The greatest of the bytes.
+#[inline(never)]
+pub fn greatest(words: &[Cell<u64>]) -> u8 {
+    let (pairs, rest) = words.as_chunks();
+    let last = rest.first().map_or(0, Cell::get);
+    let greater = |most: Sixteen, [low, high]: &[Cell<u64>; 2]| most.greater(Sixteen::new(low.get(), high.get()));
+    pairs.iter().fold(Sixteen::new(last, 0), greater).greatest()
+}
