@@ -284,6 +284,7 @@ impl<'a, W: Words<'a>> Flat<W> {
     }
 
     /// The code of the longest hole that begins in a word.
+    #[inline(never)]
     fn longest_of(&self, word: usize) -> u8 {
         let mut most = 0;
         self.holes_of(word, |_, length| {

@@ -135,23 +135,28 @@ pub mod plain {
 /// Words whose bytes have a bit each in one mask.
 pub const STRIDE: usize = 8;
 
-/// Tests the bytes of up to STRIDE words, a bit each.
-#[inline(always)]
-pub fn marks(words: &[Cell<u64>], test: impl Fn(Sixteen) -> u32) -> u64 {
+/// The bytes of up to STRIDE words that are `want`, and those that are at least that, a bit each.
+#[inline(never)]
+pub fn marks(words: &[Cell<u64>], want: u8) -> (u64, u64) {
     let (pairs, rest) = words.as_chunks();
-    let mut marks = 0;
+    let (mut equal, mut at_least, mut shift) = (0, 0, 0);
+    let mut add = |low: u64, high: u64| {
+        let bytes = Sixteen::new(low, high);
+        equal |= (bytes.equal(want) as u64).wrapping_shl(shift);
+        at_least |= (bytes.at_least(want) as u64).wrapping_shl(shift);
+        shift += 16;
+    };
     if let [[a, b], [c, d], [e, f], [g, h]] = pairs {
-        let sixteen = |low: &Cell<u64>, high: &Cell<u64>| test(Sixteen::new(low.get(), high.get())) as u64;
-        marks = sixteen(a, b) | sixteen(c, d) << 16 | sixteen(e, f) << 32 | sixteen(g, h) << 48;
+        // No loop where it would be run most often.
+        add(a.get(), b.get());
+        add(c.get(), d.get());
+        add(e.get(), f.get());
+        add(g.get(), h.get());
     } else {
-        for (at, [low, high]) in pairs.iter().enumerate() {
-            marks |= (test(Sixteen::new(low.get(), high.get())) as u64).wrapping_shl(16 * at as u32);
-        }
-        if let [low] = rest {
-            marks |= (test(Sixteen::new(low.get(), 0)) as u64).wrapping_shl(16 * pairs.len() as u32);
-        }
+        pairs.iter().for_each(|[low, high]| add(low.get(), high.get()));
+        rest.iter().for_each(|low| add(low.get(), 0));
     }
-    marks
+    (equal, at_least)
 }
 
 /// The greatest of the bytes.

@@ -1,6 +1,6 @@
 //! Where in a PACKED block a piece could lie: the search.
 //!
-//! It reads the bytes that say how long the longest hole of each word is, eight at a time, and looks into a few of the
+//! It reads the bytes that say how long the longest hole of each word is, many at a time, and looks into a few of the
 //! words of which that says that they may serve.
 //!
 //! Cost: one step for each word that is looked into; a byte for each word is read.
@@ -21,15 +21,14 @@ impl<'a, W: Words<'a>> Flat<W> {
     /// and for no such hole further on.
     #[inline(never)]
     pub fn find(&self, count: usize, align: usize, quick: bool) -> Option<Spot> {
-        if self.0.count() <= GROUP {
-            return self.look(0, count, align, quick);
-        }
         let want = code(count);
         for group in 0..self.0.count().div_ceil(GROUP) {
-            if self.byte(self.group_byte(group)) < want {
+            if self.0.count() > GROUP && self.byte(self.group_byte(group)) < want {
                 continue;
             }
-            let best = self.look(group, count, align, quick);
+            let further = count < EXACT && !(quick && count <= FEW);
+            let equal = if further { self.look(group, count, align, quick, true) } else { None };
+            let best = equal.or_else(|| self.look(group, count, align, quick, false));
             if best.is_some() {
                 return best;
             }
@@ -37,36 +36,28 @@ impl<'a, W: Words<'a>> Flat<W> {
         None
     }
 
-    /// The same in a group.
+    /// The shortest hole that serves in the first few words of a group that have any; `exact`: the first that is the longest
+    /// of its word and just as long.
     #[inline(never)]
-    fn look(&self, group: usize, count: usize, align: usize, quick: bool) -> Option<Spot> {
-        let want = code(count);
-        let words = self.group(group);
-        if count < EXACT && !(quick && count <= FEW) {
-            for (number, words) in words.chunks(STRIDE).enumerate() {
-                let mut found = marks(words, |bytes| bytes.equal(want));
-                while found != 0 {
-                    crate::steps::count();
-                    let at = group * GROUP + number * 64 + found.trailing_zeros() as usize;
-                    found &= found - 1;
-                    if let Some(spot) = self.find_in(at, count, align, quick)
-                        && spot.length == count
-                    {
-                        return Some(spot);
-                    }
-                }
-            }
-        }
+    fn look(&self, group: usize, count: usize, align: usize, quick: bool, exact: bool) -> Option<Spot> {
         let mut best: Option<Spot> = None;
         let [many, few] = VISITS;
         let mut left = if quick && count <= FEW { few } else { many };
-        for (number, words) in words.chunks(STRIDE).enumerate() {
-            let mut found = marks(words, |bytes| bytes.at_least(want));
+        for (number, words) in self.group(group).chunks(STRIDE).enumerate() {
+            let (equal, at_least) = marks(words, code(count));
+            let mut found = if exact { equal } else { at_least };
             while found != 0 {
                 crate::steps::count();
                 let at = group * GROUP + number * 64 + found.trailing_zeros() as usize;
                 found &= found - 1;
-                if let Some(spot) = self.find_in(at, count, align, quick)
+                let spot = self.find_in(at, count, align, quick);
+                if exact {
+                    if spot.is_some_and(|spot| spot.length == count) {
+                        return spot;
+                    }
+                    continue;
+                }
+                if let Some(spot) = spot
                     && best.is_none_or(|best| spot.length < best.length)
                 {
                     best = Some(spot);

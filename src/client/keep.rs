@@ -151,31 +151,27 @@ impl Client {
     fn packed_second_alloc(&self, context: &Context, size: usize) -> Option<usize> {
         let shape = &context.map.shape;
         let class = context.sizes.cache_class(size);
-        let granule = if class < context.cached_classes as usize {
-            if let Some(granule) = self.packed_pop_entry(context, class) {
-                context.map.set_live(granule, true);
-                granule
-            } else {
-                self.packed_search(context, Self::granules_of(context, class))?
-            }
+        let kept = if class < context.cached_classes as usize { self.packed_pop_entry(context, class) } else { None };
+        let granule = if let Some(granule) = kept {
+            context.map.set_live(granule, true);
+            granule
         } else if size.wrapping_sub(1) < shape.block_size() {
-            self.packed_search(context, Self::granules_of(context, class))?
+            self.packed_search(context, class)?
         } else {
             return None;
         };
         Some(granule << shape.granule_shift)
     }
 
-    /// The best place for a piece that no cache has; more of the same go into the cache.
+    /// The best place for a piece of a class that no cache has; more of the same go into the cache.
     #[inline(never)]
-    fn packed_search(&self, context: &Context, count: usize) -> Option<usize> {
-        let shape = &context.map.shape;
+    fn packed_search(&self, context: &Context, class: usize) -> Option<usize> {
+        let (shape, count) = (&context.map.shape, Self::granules_of(context, class));
         let long = self.is_long(context, count);
         let choice = self.find_place(context, count, 1, long)?;
         let granule = (choice.block << (shape.block_shift - shape.granule_shift)) + choice.spot.at;
-        let more = if choice.further == 0 { self.refill_from(context, count, choice.spot.length) } else { 0 };
+        let more = if choice.further == 0 { self.refill_from(context, class, count, choice.spot.length) } else { 0 };
         self.settle_choice(context, &choice, count * (more + 1), long);
-        let class = context.sizes.cache_class(count << shape.granule_shift);
         if more > 0 {
             // `refill_from` has made sure of the room.
             let top = self.packed_top(class).get() as usize;
@@ -210,8 +206,7 @@ impl Client {
 
     /// How many pieces of `count` granules a hole gives to their cache, which is empty.
     #[inline(always)]
-    fn refill_from(&self, context: &Context, count: usize, length: usize) -> usize {
-        let class = context.sizes.cache_class(count << context.map.shape.granule_shift);
+    fn refill_from(&self, context: &Context, class: usize, count: usize, length: usize) -> usize {
         if length < 2 * count || class >= context.cached_classes as usize || self.granules.get() > MARK as usize {
             return 0;
         }

@@ -7,13 +7,13 @@
 //!
 //! Blocks below the watermark have been used; which of them are free is in the bit set `free`. From the watermark
 //! to `top` no block was ever touched, nor its records: given memory is garbage, and this is how none of it is
-//! believed. From `top` on blocks hold client slots, for ever. Clients take the lowest free block, so that while
-//! nobody holds anything all free blocks are neighbours.
+//! believed. From `top` on blocks hold client slots, for ever. Clients take the lowest free block (with THREADS: spread.rs), so that
+//! while nobody holds anything all free blocks are neighbours.
 //!
 //! Invariants: free blocks = bits in `free` + (top - watermark); `set_aside` = sum over clients of what their
 //! guarantee promises beyond what they hold, and never more than the free blocks.
 //! Cost: single blocks a few reads; runs one step for every 64 blocks below the watermark.
-//! May know: bitmap, flags, memory, sys, lock.
+//! May know: bitmap, flags, memory, sys, lock, spread.
 
 use super::Context;
 use crate::bitmap::BitSet;
@@ -28,7 +28,7 @@ const MANY_PAGES: usize = 128;
 /// A large page is for so many blocks at least.
 const MANY_BLOCKS: usize = 8;
 /// Stretches of free blocks that a search for the best looks at.
-const STRETCHES: usize = 64;
+pub(super) const STRETCHES: usize = 64;
 
 /// What a client may take, and who it is: the part of its state that the supply has to know.
 #[derive(Clone, Copy)]
@@ -70,22 +70,28 @@ impl Context {
         self.allows(1, claim)?;
         let watermark = self.watermark.load(Relaxed);
         let free = self.free_set();
-        let lowest = if self.map.shape.packed { self.best_stretch(1) } else { free.next(0) };
-        let block = match lowest {
-            Some(block) => {
+        let any = || if self.map.shape.packed { self.best_stretch(1) } else { free.next(0) };
+        let block = match self.own_side(claim).or_else(any) {
+            Some(block) if block < watermark => {
                 free.clear(block);
                 self.map.clear_block_words(block);
                 block
             }
-            None if watermark < self.top.load(Relaxed) => {
-                self.open_block(watermark);
-                self.allow_large_page(watermark);
-                if self.map.shape.packed {
-                    self.map.clear_block_words(watermark);
+            place if watermark < self.top.load(Relaxed) => {
+                let block = place.unwrap_or(watermark);
+                for passed in watermark..block {
+                    self.open_block(passed);
+                    self.allow_large_page(passed);
+                    free.set(passed);
                 }
-                watermark
+                self.open_block(block);
+                self.allow_large_page(block);
+                if self.map.shape.packed {
+                    self.map.clear_block_words(block);
+                }
+                block
             }
-            None => return Err(Status::NoMemory),
+            _ => return Err(Status::NoMemory),
         };
         self.hand_out(block, 1, kind::BUDDY, claim);
         Ok(block)
@@ -184,6 +190,7 @@ impl Context {
     /// Allows a large page where a block that was never used begins one. Blocks of clients are filled from end to end, as a rule,
     /// and so are those behind; of runs, and of larger blocks, nobody knows how much will be touched. A small heap has none:
     /// a page could be much more than all that it uses.
+    #[inline(never)]
     fn allow_large_page(&self, block: usize) {
         let shape = &self.map.shape;
         let (start, all) = (block << shape.block_shift, self.map.blocks << shape.block_shift);

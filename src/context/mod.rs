@@ -12,6 +12,7 @@ pub mod callbacks;
 pub mod lock;
 pub mod report;
 pub mod slots;
+mod spread;
 
 use crate::flags;
 use crate::layout::{Error, Extras, Layout, TABLE_ALIGN};

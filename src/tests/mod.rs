@@ -29,6 +29,7 @@ mod sixteen;
 mod sizes;
 mod slabs;
 mod spot;
+mod spread;
 mod word;
 mod worst;
 

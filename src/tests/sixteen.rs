@@ -59,8 +59,8 @@ fn marks_and_the_greatest_of_any_number_of_words() {
         assert_eq!(greatest(&words), bytes.iter().copied().max().unwrap_or(0));
         let want = 1 + rng.below(255) as u8;
         for (words, bytes) in words.chunks(STRIDE).zip(bytes.chunks(STRIDE * 8)) {
-            assert_eq!(marks(words, |sixteen| sixteen.at_least(want)), bits(bytes, |byte| byte >= want));
-            assert_eq!(marks(words, |sixteen| sixteen.equal(want)), bits(bytes, |byte| byte == want));
+            let expected = (bits(bytes, |byte| byte == want), bits(bytes, |byte| byte >= want));
+            assert_eq!(marks(words, want), expected, "{bytes:?} {want}");
         }
     }
 }

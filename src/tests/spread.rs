@@ -1,0 +1,132 @@
+//! Which blocks clients of a context with THREADS get: side by side, apart from others', and all of them in the end.
+//! May know: everything.
+
+use super::Rng;
+use super::caches::Scene;
+use super::region::{Content, Region};
+use crate::client::Client;
+use crate::ffi::*;
+use core::sync::atomic::Ordering::Relaxed;
+
+const BLOCK: usize = 4 << 10;
+const APART: [u32; 4] = [
+    VMMA_FLAG_THREADS,
+    VMMA_FLAG_THREADS | VMMA_FLAG_PACKED,
+    VMMA_FLAG_SHARED_CLIENTS,
+    VMMA_FLAG_SHARED_CLIENTS | VMMA_FLAG_PACKED | VMMA_FLAG_ZERO,
+];
+
+/// Takes a block for a client by a piece of its size; its number.
+fn take(scene: &Scene, client: *mut vmma_client_t) -> Option<usize> {
+    let piece = c!(vmma_alloc(client, BLOCK));
+    assert_eq!(c!(vmma_check_context(scene.context)), 0);
+    let base = scene.inside().0.map.base().addr();
+    (!piece.is_null()).then(|| (piece.addr() - base) / BLOCK)
+}
+
+fn another(scene: &Scene) -> *mut vmma_client_t {
+    let client = c!(vmma_create_client(scene.context));
+    assert!(!client.is_null());
+    client
+}
+
+/// The blocks that two clients get in turn, and how many are in a group.
+fn in_turn(scene: &Scene, count: usize) -> ([Vec<usize>; 2], usize) {
+    let clients = [scene.client, another(scene)];
+    let mut blocks = [Vec::new(), Vec::new()];
+    for _ in 0..count {
+        for (client, blocks) in clients.iter().zip(&mut blocks) {
+            blocks.push(take(scene, *client).expect("room"));
+        }
+    }
+    (blocks, scene.inside().0.group_blocks())
+}
+
+#[test]
+fn clients_that_grow_in_turn_have_their_blocks_side_by_side_and_a_group_apart() {
+    for flags in APART {
+        let scene = Scene::new(2 << 20, BLOCK, flags).expect("memory");
+        let ([first, second], group) = in_turn(&scene, 6);
+        assert_eq!(group, 8, "{:?} blocks", scene.inside().0.map.blocks);
+        assert_eq!(first, (0..6).collect::<Vec<_>>(), "flags {flags:#x}");
+        assert_eq!(second, (group..group + 6).collect::<Vec<_>>(), "flags {flags:#x}");
+    }
+}
+
+#[test]
+fn a_client_whose_group_is_full_goes_on_where_another_one_is_free() {
+    for flags in APART {
+        let scene = Scene::new(2 << 20, BLOCK, flags).expect("memory");
+        let ([first, second], group) = in_turn(&scene, 11);
+        let expected =
+            |from: [usize; 2]| [from[0]..from[0] + group, from[1]..from[1] + 11 - group].into_iter().flatten();
+        assert!(first.into_iter().eq(expected([0, 2 * group])), "flags {flags:#x}");
+        assert!(second.into_iter().eq(expected([group, 3 * group])), "flags {flags:#x}");
+    }
+}
+
+#[test]
+fn any_free_block_serves_without_threads_in_small_contexts_and_where_steps_are_counted() {
+    let (large, small) = (2 << 20, 100 * BLOCK);
+    let cases = [
+        (large, 0),
+        (large, VMMA_FLAG_PACKED),
+        (large, VMMA_FLAG_THREADS | VMMA_FLAG_NO_CACHE),
+        (small, VMMA_FLAG_THREADS),
+        (small, VMMA_FLAG_THREADS | VMMA_FLAG_PACKED),
+    ];
+    for (size, flags) in cases {
+        let scene = Scene::new(size, BLOCK, flags).expect("memory");
+        let ([first, second], group) = in_turn(&scene, 4);
+        assert_eq!((first, second, group), (vec![0, 2, 4, 6], vec![1, 3, 5, 7], 0), "flags {flags:#x}");
+    }
+}
+
+#[test]
+fn the_group_of_a_deleted_client_serves_the_next_one() {
+    for flags in APART {
+        let scene = Scene::new(2 << 20, BLOCK, flags).expect("memory");
+        assert_eq!(take(&scene, scene.client), Some(0));
+        for _ in 0..20 {
+            let client = another(&scene);
+            assert_eq!([take(&scene, client), take(&scene, client)], [Some(8), Some(9)], "flags {flags:#x}");
+            assert_eq!(c!(vmma_delete_client(client)), 0);
+        }
+        assert_eq!(scene.inside().0.watermark.load(Relaxed), 10, "flags {flags:#x}");
+    }
+}
+
+#[test]
+fn three_quarters_stay_in_one_piece_and_every_block_is_used_in_the_end() {
+    let mut rng = Rng::new(41);
+    for flags in APART {
+        // Memory of any content: the records of blocks that were passed over are made, not believed.
+        let region = Region::new(2 << 20, 64, Content::Garbage, &mut rng);
+        let context = c!(vmma_create_context(region.memory().cast(), region.size(), 16, BLOCK, flags));
+        let scene = Scene { context, client: c!(vmma_create_client(context)) };
+        let clients: Vec<_> = (0..11).map(|_| another(&scene)).collect();
+        let mut taken: Vec<_> = clients.iter().map(|&client| take(&scene, client).expect("room")).collect();
+        let all = scene.inside().0.map.blocks;
+        assert!(taken.iter().all(|&block| block < all / 4), "{taken:?} of {all}, flags {flags:#x}");
+        let last = another(&scene);
+        let long = c!(vmma_alloc(last, (all - all / 4 - 1) * BLOCK));
+        assert!(!long.is_null(), "{taken:?} of {all}, flags {flags:#x}");
+        assert_eq!(c!(vmma_delete_client(last)), 0);
+        // And now one by one, for whoever's turn it is.
+        for &client in clients.iter().cycle() {
+            match take(&scene, client) {
+                Some(block) => taken.push(block),
+                None => break,
+            }
+        }
+        taken.sort_unstable();
+        let usable = scene.inside().0.usable_blocks();
+        assert!(taken.iter().copied().eq(0..usable), "{taken:?} of {usable}, flags {flags:#x}");
+        // SAFETY: a handle from above.
+        let held =
+            clients.iter().map(|&client| unsafe { &*client.cast::<Client>() }.held.get() as usize).sum::<usize>();
+        assert_eq!(held, usable);
+        drop(scene);
+        assert!(region.margins_intact());
+    }
+}
