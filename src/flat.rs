@@ -14,7 +14,7 @@
 //! an earlier block covers it.
 //!
 //! For each word of edges (64 granules) a byte says how long the longest hole is that begins in it, as `code`. The search
-//! for a place reads these bytes, eight at a time, and then a few words. Blocks of more than 1024
+//! for a place reads these bytes, sixteen at a time, and then a few words. Blocks of more than 1024
 //! words have another byte for each 1024; blocks of more than 8 words a bit set of the words in which anything begins.
 //!
 //! Invariants: two holes are never neighbours inside a block; `longest` and the set are exact.

@@ -4,16 +4,21 @@
 
 use core::cell::Cell;
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(target_feature = "sse2"))]
 pub use plain::Sixteen;
-#[cfg(target_arch = "x86_64")]
+#[cfg(target_feature = "sse2")]
 pub use wide::Sixteen;
 
-/// In the registers that every x86-64 has.
-#[cfg(target_arch = "x86_64")]
+/// In the registers that nearly every x86 has.
+#[cfg(target_feature = "sse2")]
 pub mod wide {
-    use core::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_cvtsi128_si64, _mm_max_epu8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8,
+    #[cfg(target_arch = "x86")]
+    use core::arch::x86 as arch;
+    #[cfg(target_arch = "x86_64")]
+    use core::arch::x86_64 as arch;
+
+    use arch::{
+        __m128i, _mm_cmpeq_epi8, _mm_cvtsi128_si32, _mm_max_epu8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8,
         _mm_srli_si128,
     };
 
@@ -23,7 +28,7 @@ pub mod wide {
     impl Sixteen {
         #[inline(always)]
         pub fn new(low: u64, high: u64) -> Sixteen {
-            // SAFETY: SSE2 is part of every x86-64; so in all of these functions.
+            // SAFETY: this is compiled only where the processor has SSE2; so all of these functions.
             Sixteen(unsafe { _mm_set_epi64x(high as i64, low as i64) })
         }
 
@@ -59,14 +64,14 @@ pub mod wide {
                 let eight = _mm_max_epu8(self.0, _mm_srli_si128::<8>(self.0));
                 let four = _mm_max_epu8(eight, _mm_srli_si128::<4>(eight));
                 let two = _mm_max_epu8(four, _mm_srli_si128::<2>(four));
-                _mm_cvtsi128_si64(_mm_max_epu8(two, _mm_srli_si128::<1>(two))) as u8
+                _mm_cvtsi128_si32(_mm_max_epu8(two, _mm_srli_si128::<1>(two))) as u8
             }
         }
     }
 }
 
 /// The same in two words. Where there is the other it is only tested beside it.
-#[cfg(any(test, not(target_arch = "x86_64")))]
+#[cfg(any(test, not(target_feature = "sse2")))]
 pub mod plain {
     const LOW: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = LOW << 7;
@@ -135,28 +140,20 @@ pub mod plain {
 /// Words whose bytes have a bit each in one mask.
 pub const STRIDE: usize = 8;
 
-/// The bytes of up to STRIDE words that are `want`, and those that are at least that, a bit each.
-#[inline(never)]
-pub fn marks(words: &[Cell<u64>], want: u8) -> (u64, u64) {
+/// Tests the bytes of up to STRIDE words, a bit each.
+#[inline(always)]
+pub fn marks(words: &[Cell<u64>], test: impl Fn(Sixteen) -> u32) -> u64 {
+    debug_assert!(words.len() <= STRIDE);
     let (pairs, rest) = words.as_chunks();
-    let (mut equal, mut at_least, mut shift) = (0, 0, 0);
-    let mut add = |low: u64, high: u64| {
-        let bytes = Sixteen::new(low, high);
-        equal |= (bytes.equal(want) as u64).wrapping_shl(shift);
-        at_least |= (bytes.at_least(want) as u64).wrapping_shl(shift);
+    let (mut marks, mut shift) = (0, 0);
+    for [low, high] in pairs {
+        marks |= (test(Sixteen::new(low.get(), high.get())) as u64).wrapping_shl(shift);
         shift += 16;
-    };
-    if let [[a, b], [c, d], [e, f], [g, h]] = pairs {
-        // No loop where it would be run most often.
-        add(a.get(), b.get());
-        add(c.get(), d.get());
-        add(e.get(), f.get());
-        add(g.get(), h.get());
-    } else {
-        pairs.iter().for_each(|[low, high]| add(low.get(), high.get()));
-        rest.iter().for_each(|low| add(low.get(), 0));
     }
-    (equal, at_least)
+    if let [low] = rest {
+        marks |= (test(Sixteen::new(low.get(), 0)) as u64).wrapping_shl(shift);
+    }
+    marks
 }
 
 /// The greatest of the bytes.

@@ -43,9 +43,13 @@ impl<'a, W: Words<'a>> Flat<W> {
         let mut best: Option<Spot> = None;
         let [many, few] = VISITS;
         let mut left = if quick && count <= FEW { few } else { many };
+        let want = code(count);
         for (number, words) in self.group(group).chunks(STRIDE).enumerate() {
-            let (equal, at_least) = marks(words, code(count));
-            let mut found = if exact { equal } else { at_least };
+            let mut found = if exact {
+                marks(words, |bytes| bytes.equal(want))
+            } else {
+                marks(words, |bytes| bytes.at_least(want))
+            };
             while found != 0 {
                 crate::steps::count();
                 let at = group * GROUP + number * 64 + found.trailing_zeros() as usize;

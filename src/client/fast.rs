@@ -137,13 +137,14 @@ pub unsafe fn alloc(handle: *const Client, size: usize) -> *mut u8 {
 /// As `Client::from_handle`; `size` may be anything.
 #[inline(never)]
 unsafe fn alloc_large(handle: *const Client, size: usize) -> *mut u8 {
+    // SAFETY: as the caller promised.
+    if let Some(client) = unsafe { Client::short(handle) } {
+        // PACKED: all requests come here.
+        return client.short_alloc(size);
+    }
     if !handle.is_null() {
         // SAFETY: as in `alloc`.
         let client = unsafe { &*handle };
-        if client.is_short() {
-            // PACKED: all requests come here.
-            return client.short_alloc(size);
-        }
         let last = size.wrapping_sub(1);
         if last < client.fast_runs.get() {
             let class = class_of(last);

@@ -12,7 +12,8 @@
 //!
 //! Invariants: free blocks = bits in `free` + (top - watermark); `set_aside` = sum over clients of what their
 //! guarantee promises beyond what they hold, and never more than the free blocks.
-//! Cost: single blocks a few reads; runs one step for every 64 blocks below the watermark.
+//! Cost: single blocks a few reads, with THREADS or PACKED for each of up to 64 stretches of free blocks; runs one step for every 64 blocks
+//! below the watermark.
 //! May know: bitmap, flags, memory, sys, lock, spread.
 
 use super::Context;
@@ -70,8 +71,9 @@ impl Context {
         self.allows(1, claim)?;
         let watermark = self.watermark.load(Relaxed);
         let free = self.free_set();
+        let own = self.own_side(claim);
         let any = || if self.map.shape.packed { self.best_stretch(1) } else { free.next(0) };
-        let block = match self.own_side(claim).or_else(any) {
+        let block = match own.or_else(any) {
             Some(block) if block < watermark => {
                 free.clear(block);
                 self.map.clear_block_words(block);
@@ -81,11 +83,9 @@ impl Context {
                 let block = place.unwrap_or(watermark);
                 for passed in watermark..block {
                     self.open_block(passed);
-                    self.allow_large_page(passed);
                     free.set(passed);
                 }
                 self.open_block(block);
-                self.allow_large_page(block);
                 if self.map.shape.packed {
                     self.map.clear_block_words(block);
                 }
@@ -93,6 +93,10 @@ impl Context {
             }
             _ => return Err(Status::NoMemory),
         };
+        // Where clients begin groups of their own only to one that goes on: most stay small.
+        if own.map_or(block >= watermark, |_| block > 0 && self.owns(claim, block - 1)) {
+            self.allow_large_page(block);
+        }
         self.hand_out(block, 1, kind::BUDDY, claim);
         Ok(block)
     }

@@ -2,23 +2,24 @@
 //!
 //! ```text
 //!   | A A A . . . . . | B B . . . . . . | . . . . . . . . | C C C C C C …
-//!     group             group             free: the next one's  behind the first quarter: lowest first
+//!     group             group             free: the next one's  behind the first quarter: as without THREADS
 //! ```
 //!
 //! A thread writes the records of its client's blocks at almost every call. Records of neighbours share cache lines, so
 //! two threads whose clients took blocks in turn would pass these to and fro, and each would have only every other set of
-//! the processor's caches for its own. So with THREADS a client goes on behind its own blocks, and begins where a whole group
-//! of blocks is free.
+//! the processor's caches for its own. So with THREADS a client takes the free block before or behind one of its own, the lowest such
+//! place, and begins where a whole group of blocks is free.
 //!
-//! Groups are in the first quarter of the memory only: what lies behind stays in one piece, for long runs. Where that is used
-//! up, and in small contexts, any block serves as without THREADS. NO_CACHE has no groups: to pass over the blocks of one
-//! takes more steps than its calls may.
+//! That is so in the first quarter of the memory only: what lies behind stays in one piece, for long runs. Where the quarter is
+//! used up, in small contexts, and for runs, blocks are taken as without THREADS. NO_CACHE has no groups: to pass over the blocks of
+//! one takes more steps than its calls may.
 //!
-//! Cost: a step for each stretch of free blocks, at most STRETCHES.
+//! Cost: a few steps for each stretch of free blocks, of at most STRETCHES.
 //! May know: bitmap, flags, memory.
 
 use super::Context;
 use super::blocks::{Claim, STRETCHES};
+use crate::bitmap::BitSet;
 use crate::flags;
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -26,7 +27,7 @@ use core::sync::atomic::Ordering::Relaxed;
 const MOST: usize = 64;
 /// Blocks in the smallest: fewer would hardly keep threads apart.
 const LEAST: usize = 4;
-/// Groups in the quarter that has them.
+/// So many groups there are at least.
 const GROUPS: usize = 8;
 
 impl Context {
@@ -39,33 +40,51 @@ impl Context {
         (1 << blocks.ilog2()).min(MOST)
     }
 
-    /// The block for a client behind one of its own, or the first of a free group. It may lie beyond the watermark. The lock is
-    /// held.
+    /// Is a block below the watermark the client's?
+    #[inline(never)]
+    pub(super) fn owns(&self, claim: &Claim, block: usize) -> bool {
+        self.map.record(block).owner.load(Relaxed) & !0xff == claim.owner
+    }
+
+    /// The lowest free block beside one of the client's own, or the first one of a free group. It may lie beyond the watermark. The
+    /// lock is held.
     #[inline(never)]
     pub(super) fn own_side(&self, claim: &Claim) -> Option<usize> {
         let group = self.group_blocks();
         if group == 0 {
             return None;
         }
-        let (watermark, top, free) = (self.watermark.load(Relaxed), self.top.load(Relaxed), self.free_set());
-        let (mut from, mut apart) = (0, None);
+        let (watermark, free) = (self.watermark.load(Relaxed), self.free_set());
+        let end = (self.map.blocks / 4).min(self.top.load(Relaxed));
+        let (mut from, mut begin, mut apart) = (0, 0, None);
         for _ in 0..STRETCHES {
             crate::steps::count();
             // What was never used begins at the watermark.
             let first = free.next(from).unwrap_or(watermark);
-            if first >= top {
+            if first >= end {
                 break;
             }
-            if first > 0 && self.map.record(first - 1).owner.load(Relaxed) & !0xff == claim.owner {
+            if first != from {
+                begin = first;
+            }
+            if first > 0 && self.owns(claim, first - 1) {
                 return Some(first);
             }
-            from = free.run_end(first);
-            if from >= watermark {
-                from = top;
+            // Of a long stretch only as much as a group takes is looked at in one go.
+            let most = (first + 2 * group).min(end);
+            from = BitSet::new(self.map.free_words(), most).run_end(first);
+            if from == watermark {
+                from = end;
+            } else if from < most && (from - begin >= group || from % group != 0) && self.owns(claim, from) {
+                // Not into the rest of another one's group.
+                return Some(from - 1);
             }
             let start = first.next_multiple_of(group);
-            if apart.is_none() && start + group <= from.min(self.map.blocks / 4) {
+            if apart.is_none() && start + group <= from {
                 apart = Some(start);
+            }
+            if from == end || (apart.is_some() && claim.held == 0) {
+                break;
             }
         }
         apart

@@ -95,3 +95,18 @@ fn they_are_neither_for_memory_that_is_given_back_nor_for_the_callers_nor_where_
     assert!(allowed(&given, &[0, 1, 2, 3]).is_none_or(|now| !now.contains(&true)));
     drop(given);
 }
+
+#[test]
+#[cfg_attr(any(miri, not(target_os = "linux")), ignore)]
+fn small_clients_that_begin_groups_of_their_own_have_none() {
+    for flags in [VMMA_FLAG_THREADS, VMMA_FLAG_THREADS | VMMA_FLAG_PACKED] {
+        let scene = Scene::new(64 * MIB, 64 << 10, flags).expect("memory");
+        for _ in 0..40 {
+            let client = c!(vmma_create_client(scene.context));
+            assert!(!c!(vmma_alloc(client, 100)).is_null());
+        }
+        if let Some(now) = allowed(&scene, &[0, 1, 2, 3, 4, 5, 6, 7, 8]) {
+            assert_eq!(now, [false; 9], "flags {flags:#x}");
+        }
+    }
+}

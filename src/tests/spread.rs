@@ -6,7 +6,10 @@ use super::caches::Scene;
 use super::region::{Content, Region};
 use crate::client::Client;
 use crate::ffi::*;
+use crate::steps;
+use core::ffi::c_void;
 use core::sync::atomic::Ordering::Relaxed;
+use std::collections::VecDeque;
 
 const BLOCK: usize = 4 << 10;
 const APART: [u32; 4] = [
@@ -97,6 +100,65 @@ fn the_group_of_a_deleted_client_serves_the_next_one() {
 }
 
 #[test]
+fn a_client_that_frees_its_oldest_blocks_takes_them_again() {
+    for flags in APART {
+        let scene = Scene::new(4 << 20, BLOCK, flags).expect("memory");
+        let group = scene.inside().0.group_blocks();
+        assert_eq!(group, 16);
+        let mut window: VecDeque<*mut c_void> = (0..8).map(|_| scene.alloc(BLOCK)).collect();
+        for _ in 0..300 {
+            window.extend((0..8).map(|_| scene.alloc(BLOCK)));
+            window.drain(..8).for_each(|oldest| scene.free(oldest));
+        }
+        assert_eq!(c!(vmma_check_context(scene.context)), 0);
+        let touched = scene.inside().0.watermark.load(Relaxed);
+        assert!(touched <= 3 * group, "{touched} blocks for 16, flags {flags:#x}");
+    }
+}
+
+#[test]
+fn groups_are_large_where_there_are_many_blocks() {
+    let group = |kib: usize| {
+        let scene = Scene::new(kib << 10, 1 << 10, VMMA_FLAG_THREADS).expect("memory");
+        let (context, _) = scene.inside();
+        (context.map.blocks, context.group_blocks())
+    };
+    for kib in 120..160 {
+        let (blocks, group) = group(kib);
+        assert_eq!(group, if blocks < 128 { 0 } else { 4 }, "{blocks} blocks");
+    }
+    for kib in [400, 1000, 2000, 4000, 9000, 60000] {
+        let (blocks, group) = group(kib);
+        let groups = blocks / 4 / group;
+        assert!(group.is_power_of_two() && groups >= 8 && (groups < 16 || group == 64), "{group} of {blocks}");
+    }
+}
+
+#[test]
+fn to_find_a_block_takes_few_steps_however_much_is_free() {
+    for flags in APART {
+        let scene = Scene::new(64 << 20, 1 << 10, flags).expect("memory");
+        // All of it was used once, and is free below the watermark.
+        for long in [0, 48 << 20] {
+            let run = if long > 0 { scene.alloc(long) } else { scene.client.cast() };
+            assert!(!run.is_null());
+            if long > 0 {
+                scene.free(run);
+            }
+            for _ in 0..20 {
+                let client = another(&scene);
+                steps::take();
+                for _ in 0..3 {
+                    assert!(!c!(vmma_alloc(client, 1 << 10)).is_null());
+                    let steps = steps::take();
+                    assert!(steps <= 64 * 8, "{steps} steps, flags {flags:#x}, {long} bytes used before");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn three_quarters_stay_in_one_piece_and_every_block_is_used_in_the_end() {
     let mut rng = Rng::new(41);
     for flags in APART {
@@ -104,12 +166,14 @@ fn three_quarters_stay_in_one_piece_and_every_block_is_used_in_the_end() {
         let region = Region::new(2 << 20, 64, Content::Garbage, &mut rng);
         let context = c!(vmma_create_context(region.memory().cast(), region.size(), 16, BLOCK, flags));
         let scene = Scene { context, client: c!(vmma_create_client(context)) };
-        let clients: Vec<_> = (0..11).map(|_| another(&scene)).collect();
+        // More than there are groups.
+        let clients: Vec<_> = (0..30).map(|_| another(&scene)).collect();
         let mut taken: Vec<_> = clients.iter().map(|&client| take(&scene, client).expect("room")).collect();
         let all = scene.inside().0.map.blocks;
         assert!(taken.iter().all(|&block| block < all / 4), "{taken:?} of {all}, flags {flags:#x}");
+        assert!(taken.len() > all / 4 / scene.inside().0.group_blocks());
         let last = another(&scene);
-        let long = c!(vmma_alloc(last, (all - all / 4 - 1) * BLOCK));
+        let long = c!(vmma_alloc(last, (scene.inside().0.usable_blocks() - all / 4) * BLOCK));
         assert!(!long.is_null(), "{taken:?} of {all}, flags {flags:#x}");
         assert_eq!(c!(vmma_delete_client(last)), 0);
         // And now one by one, for whoever's turn it is.
