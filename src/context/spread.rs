@@ -70,8 +70,8 @@ impl Context {
             if first > 0 && self.owns(claim, first - 1) {
                 return Some(first);
             }
-            // Of a long stretch only as much as a group takes is looked at in one go.
-            let most = (first + 2 * group).min(end);
+            // Of a long stretch only as much as a group takes, and what comes behind it, is looked at in one go.
+            let most = (first + 2 * group + 1).min(end);
             from = BitSet::new(self.map.free_words(), most).run_end(first);
             if from == watermark {
                 from = end;
