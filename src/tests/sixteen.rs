@@ -25,7 +25,7 @@ macro_rules! against_single_bytes {
         fn $name() {
             type Sixteen = $sixteen;
             let mut rng = Rng::new(16);
-            for _ in 0..20_000 {
+            for _ in 0..if cfg!(miri) { 100 } else { 20_000 } {
                 let ([low, high], [other_low, other_high]) = (some(&mut rng), some(&mut rng));
                 let bytes = [low.to_le_bytes(), high.to_le_bytes()].concat();
                 let others = [other_low.to_le_bytes(), other_high.to_le_bytes()].concat();
@@ -52,7 +52,7 @@ against_single_bytes!(sixteen_bytes_in_a_register_are_as_each_alone, crate::sixt
 #[test]
 fn marks_and_the_greatest_of_any_number_of_words() {
     let mut rng = Rng::new(17);
-    for round in 0..2_000 {
+    for round in 0..if cfg!(miri) { 40 } else { 2_000 } {
         let words: Vec<Cell<u64>> =
             (0..round % 20).flat_map(|_| some(&mut rng)).map(Cell::new).take(round % 20).collect();
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.get().to_le_bytes()).collect();

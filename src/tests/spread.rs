@@ -46,6 +46,7 @@ fn in_turn(scene: &Scene, count: usize) -> ([Vec<usize>; 2], usize) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore)]
 fn clients_that_grow_in_turn_have_their_blocks_side_by_side_and_a_group_apart() {
     for flags in APART {
         let scene = Scene::new(2 << 20, BLOCK, flags).expect("memory");
@@ -57,6 +58,7 @@ fn clients_that_grow_in_turn_have_their_blocks_side_by_side_and_a_group_apart() 
 }
 
 #[test]
+#[cfg_attr(miri, ignore)]
 fn a_client_whose_group_is_full_goes_on_where_another_one_is_free() {
     for flags in APART {
         let scene = Scene::new(2 << 20, BLOCK, flags).expect("memory");
@@ -69,6 +71,7 @@ fn a_client_whose_group_is_full_goes_on_where_another_one_is_free() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore)]
 fn any_free_block_serves_without_threads_in_small_contexts_and_where_steps_are_counted() {
     let (large, small) = (2 << 20, 100 * BLOCK);
     let cases = [
@@ -86,6 +89,7 @@ fn any_free_block_serves_without_threads_in_small_contexts_and_where_steps_are_c
 }
 
 #[test]
+#[cfg_attr(miri, ignore)]
 fn the_group_of_a_deleted_client_serves_the_next_one() {
     for flags in APART {
         let scene = Scene::new(2 << 20, BLOCK, flags).expect("memory");
@@ -100,6 +104,7 @@ fn the_group_of_a_deleted_client_serves_the_next_one() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore)]
 fn a_client_goes_into_a_group_before_its_own_only_if_all_of_it_is_free() {
     for flags in APART {
         let scene = Scene::new(2 << 20, BLOCK, flags).expect("memory");
@@ -115,6 +120,7 @@ fn a_client_goes_into_a_group_before_its_own_only_if_all_of_it_is_free() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore)]
 fn a_place_beside_ones_own_is_better_than_a_free_group_in_front_of_it() {
     for flags in APART {
         let scene = Scene::new(2 << 20, BLOCK, flags).expect("memory");
@@ -128,6 +134,7 @@ fn a_place_beside_ones_own_is_better_than_a_free_group_in_front_of_it() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore)]
 fn a_client_that_frees_its_oldest_blocks_takes_them_again() {
     for flags in APART {
         let scene = Scene::new(4 << 20, BLOCK, flags).expect("memory");
@@ -145,6 +152,7 @@ fn a_client_that_frees_its_oldest_blocks_takes_them_again() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore)]
 fn groups_are_large_where_there_are_many_blocks() {
     let group = |kib: usize| {
         let scene = Scene::new(kib << 10, 1 << 10, VMMA_FLAG_THREADS).expect("memory");
@@ -163,6 +171,7 @@ fn groups_are_large_where_there_are_many_blocks() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore)]
 fn to_find_a_block_takes_few_steps_however_much_is_free() {
     for flags in APART {
         let scene = Scene::new(64 << 20, 1 << 10, flags).expect("memory");
@@ -187,11 +196,12 @@ fn to_find_a_block_takes_few_steps_however_much_is_free() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore)]
 fn three_quarters_stay_in_one_piece_and_every_block_is_used_in_the_end() {
     let mut rng = Rng::new(41);
     for flags in APART {
         // Memory of any content: the records of blocks that were passed over are made, not believed.
-        let region = Region::new(2 << 20, 64, Content::Garbage, &mut rng);
+        let region = Region::new(512 * BLOCK, 64, Content::Garbage, &mut rng);
         let context = c!(vmma_create_context(region.memory().cast(), region.size(), 16, BLOCK, flags));
         let scene = Scene { context, client: c!(vmma_create_client(context)) };
         // More than there are groups.
