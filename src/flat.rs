@@ -366,6 +366,7 @@ impl<'a, W: Words<'a>> Flat<W> {
         self.0.count().div_ceil(8) * 8 + group
     }
 
+    /// The words whose bytes speak for a group of words; of all if there is only one.
     #[inline(always)]
     pub fn group(&self, number: usize) -> &'a [Cell<u64>] {
         if self.0.count() <= GROUP {

@@ -278,7 +278,7 @@ impl Map {
         self.flat_here(block)
     }
 
-    /// The same inlined, for the shortest ways.
+    /// The same inlined, for the ways that are taken most.
     #[inline(always)]
     pub fn flat_here(&self, block: usize) -> Flat<Part<'_>> {
         debug_assert!(self.shape.packed && block < self.blocks);

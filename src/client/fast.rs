@@ -83,7 +83,7 @@ fn opaque(number: usize) -> usize {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         let mut same = number;
-        // SAFETY: no instruction at all.
+        // SAFETY: the template is a comment: nothing is executed, and the number stays in its register.
         unsafe {
             core::arch::asm!("/* {} */", inout(reg) same, options(pure, nomem, nostack, preserves_flags));
         }
@@ -224,8 +224,9 @@ pub unsafe fn free(handle: *const Client, pointer: *mut u8) -> i32 {
                 }
             }
         }
-        // SAFETY: `base` is a field of the client that the reference is to; the rest as the caller promised. The address is made of the granule once more, and the base is
-        // read once more: to keep either would cost each free a register and a move.
+        // The address is made of the granule once more, and the base is read once more: to keep either would cost each free a
+        // register and a move.
+        // SAFETY: `base` is a field of the client that the reference is to; the rest as the caller promised.
         return unsafe {
             let base = client.base.as_ptr().read_volatile();
             super::free::long_way(handle, base.wrapping_add(granule.rotate_left(GRANULE_SHIFT)))

@@ -17,6 +17,7 @@
 //! May know: bitmap, flags, memory, sys, lock, spread.
 
 use super::Context;
+use super::spread::STRETCHES;
 use crate::bitmap::BitSet;
 use crate::flags;
 use crate::memory::{NONE, kind};
@@ -28,8 +29,6 @@ use core::sync::atomic::Ordering::Relaxed;
 const MANY_PAGES: usize = 128;
 /// A large page is for so many blocks at least.
 const MANY_BLOCKS: usize = 8;
-/// Stretches of free blocks that a search for the best looks at.
-pub(super) const STRETCHES: usize = 64;
 
 /// What a client may take, and who it is: the part of its state that the supply has to know.
 #[derive(Clone, Copy)]
@@ -71,7 +70,7 @@ impl Context {
         self.allows(1, claim)?;
         let watermark = self.watermark.load(Relaxed);
         let free = self.free_set();
-        let own = self.own_side(claim);
+        let own = self.own_side(claim.owner, claim.held);
         let any = || if self.map.shape.packed { self.best_stretch(1) } else { free.next(0) };
         let block = match own.or_else(any) {
             Some(block) if block < watermark => {
@@ -94,7 +93,7 @@ impl Context {
             _ => return Err(Status::NoMemory),
         };
         // Where clients begin groups of their own only to one that goes on: most stay small.
-        if own.map_or(block >= watermark, |_| block > 0 && self.owns(claim, block - 1)) {
+        if own.map_or(block >= watermark, |_| block > 0 && self.owns(claim.owner, block - 1)) {
             self.allow_large_page(block);
         }
         self.hand_out(block, 1, kind::BUDDY, claim);

@@ -15,14 +15,15 @@
 //! one takes more steps than its calls may.
 //!
 //! Cost: a few steps for each stretch of free blocks, of at most STRETCHES.
-//! May know: bitmap, flags, memory.
+//! May know: bitmap, flags, memory; not who asks for blocks (blocks.rs does).
 
 use super::Context;
-use super::blocks::{Claim, STRETCHES};
 use crate::bitmap::BitSet;
 use crate::flags;
 use core::sync::atomic::Ordering::Relaxed;
 
+/// Stretches of free blocks that a search looks at.
+pub(super) const STRETCHES: usize = 64;
 /// Blocks in the largest groups.
 const MOST: usize = 64;
 /// Blocks in the smallest: fewer would hardly keep threads apart.
@@ -40,16 +41,16 @@ impl Context {
         (1 << blocks.ilog2()).min(MOST)
     }
 
-    /// Is a block below the watermark the client's?
+    /// Does a block below the watermark belong to this life?
     #[inline(never)]
-    pub(super) fn owns(&self, claim: &Claim, block: usize) -> bool {
-        self.map.record(block).owner.load(Relaxed) & !0xff == claim.owner
+    pub(super) fn owns(&self, owner: u32, block: usize) -> bool {
+        self.map.record(block).owner.load(Relaxed) & !0xff == owner
     }
 
-    /// The lowest free block beside one of the client's own, or the first one of a free group. It may lie beyond the watermark. The
-    /// lock is held.
+    /// The lowest free block beside one of those that belong to a life, or the first one of a free group; it may lie beyond the
+    /// watermark. `held`: how many blocks belong to it. The lock is held.
     #[inline(never)]
-    pub(super) fn own_side(&self, claim: &Claim) -> Option<usize> {
+    pub(super) fn own_side(&self, owner: u32, held: usize) -> Option<usize> {
         let group = self.group_blocks();
         if group == 0 {
             return None;
@@ -67,7 +68,7 @@ impl Context {
             if first != from {
                 begin = first;
             }
-            if first > 0 && self.owns(claim, first - 1) {
+            if first > 0 && self.owns(owner, first - 1) {
                 return Some(first);
             }
             // Of a long stretch only as much as a group takes, and what comes behind it, is looked at in one go.
@@ -75,7 +76,7 @@ impl Context {
             from = BitSet::new(self.map.free_words(), most).run_end(first);
             if from == watermark {
                 from = end;
-            } else if from < most && (from - begin >= group || from % group != 0) && self.owns(claim, from) {
+            } else if from < most && (from - begin >= group || from % group != 0) && self.owns(owner, from) {
                 // Not into the rest of another one's group.
                 return Some(from - 1);
             }
@@ -83,7 +84,7 @@ impl Context {
             if apart.is_none() && start + group <= from {
                 apart = Some(start);
             }
-            if from == end || (apart.is_some() && claim.held == 0) {
+            if from == end || (apart.is_some() && held == 0) {
                 break;
             }
         }

@@ -33,13 +33,14 @@ fn another(scene: &Scene) -> *mut vmma_client_t {
     client
 }
 
-/// The blocks that two clients get in turn, and how many are in a group.
-fn in_turn(scene: &Scene, count: usize) -> ([Vec<usize>; 2], usize) {
-    let clients = [scene.client, another(scene)];
+/// The blocks that two clients of a new context get in turn, and how many are in a group.
+fn in_turn(size: usize, flags: u32, count: usize) -> ([Vec<usize>; 2], usize) {
+    let scene = Scene::new(size, BLOCK, flags).expect("memory");
+    let clients = [scene.client, another(&scene)];
     let mut blocks = [Vec::new(), Vec::new()];
     for _ in 0..count {
         for (client, blocks) in clients.iter().zip(&mut blocks) {
-            blocks.push(take(scene, *client).expect("room"));
+            blocks.push(take(&scene, *client).expect("room"));
         }
     }
     (blocks, scene.inside().0.group_blocks())
@@ -49,9 +50,8 @@ fn in_turn(scene: &Scene, count: usize) -> ([Vec<usize>; 2], usize) {
 #[cfg_attr(miri, ignore)]
 fn clients_that_grow_in_turn_have_their_blocks_side_by_side_and_a_group_apart() {
     for flags in APART {
-        let scene = Scene::new(2 << 20, BLOCK, flags).expect("memory");
-        let ([first, second], group) = in_turn(&scene, 6);
-        assert_eq!(group, 8, "{:?} blocks", scene.inside().0.map.blocks);
+        let ([first, second], group) = in_turn(2 << 20, flags, 6);
+        assert_eq!(group, 8);
         assert_eq!(first, (0..6).collect::<Vec<_>>(), "flags {flags:#x}");
         assert_eq!(second, (group..group + 6).collect::<Vec<_>>(), "flags {flags:#x}");
     }
@@ -61,8 +61,7 @@ fn clients_that_grow_in_turn_have_their_blocks_side_by_side_and_a_group_apart() 
 #[cfg_attr(miri, ignore)]
 fn a_client_whose_group_is_full_goes_on_where_another_one_is_free() {
     for flags in APART {
-        let scene = Scene::new(2 << 20, BLOCK, flags).expect("memory");
-        let ([first, second], group) = in_turn(&scene, 11);
+        let ([first, second], group) = in_turn(2 << 20, flags, 11);
         let expected =
             |from: [usize; 2]| [from[0]..from[0] + group, from[1]..from[1] + 11 - group].into_iter().flatten();
         assert!(first.into_iter().eq(expected([0, 2 * group])), "flags {flags:#x}");
@@ -82,8 +81,7 @@ fn any_free_block_serves_without_threads_in_small_contexts_and_where_steps_are_c
         (small, VMMA_FLAG_THREADS | VMMA_FLAG_PACKED),
     ];
     for (size, flags) in cases {
-        let scene = Scene::new(size, BLOCK, flags).expect("memory");
-        let ([first, second], group) = in_turn(&scene, 4);
+        let ([first, second], group) = in_turn(size, flags, 4);
         assert_eq!((first, second, group), (vec![0, 2, 4, 6], vec![1, 3, 5, 7], 0), "flags {flags:#x}");
     }
 }
@@ -188,7 +186,8 @@ fn to_find_a_block_takes_few_steps_however_much_is_free() {
                 for _ in 0..3 {
                     assert!(!c!(vmma_alloc(client, 1 << 10)).is_null());
                     let steps = steps::take();
-                    assert!(steps <= 64 * 8, "{steps} steps, flags {flags:#x}, {long} bytes used before");
+
+                    assert!(steps <= 200, "{steps} steps, flags {flags:#x}, {long} bytes used before");
                 }
             }
         }
