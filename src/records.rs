@@ -44,7 +44,7 @@ pub struct BlockRecord {
 /// One unit's further record, 16 bytes: the slab's for the first unit of a slab.
 #[repr(C)]
 pub struct SlabRecord {
-    /// Bit i = cell i is free.
+    /// Bit i = cell i is free. If any is, the bits behind the last cell are set as well (sizes.rs: `word_of`).
     pub free: AtomicU64,
     /// Neighbours in the list of slabs with free cells.
     pub next: Link,

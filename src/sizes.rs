@@ -28,6 +28,10 @@ const NO_CLASS: u8 = 0xff;
 /// No cell is smaller, whatever the alignment: it would cost more in records than it saves.
 pub const MIN_CELL: usize = 16;
 
+/// The free word of a slab that has nothing in use, whatever its class: the bits behind the last cell are set wherever any
+/// cell is free. So one comparison with a constant finds it.
+pub const ALL_FREE: u64 = !0;
+
 /// What one slab class looks like.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -36,7 +40,7 @@ pub struct Class {
     pub cell: u32,
     /// Most entries of a cache of this class.
     pub most_cached: u32,
-    /// The free word of a slab that has nothing in use.
+    /// The bits of a slab's cells in its free word.
     pub full: u64,
     /// A slab is 2^slab_order units.
     pub slab_order: u32,
@@ -62,6 +66,12 @@ impl Class {
     #[inline(always)]
     pub fn slab_of(&self, unit: usize) -> usize {
         unit & (!0 << self.slab_order)
+    }
+
+    /// The free word of a slab with these free cells.
+    #[inline(always)]
+    pub fn word_of(&self, cells: u64) -> u64 {
+        if cells == 0 { 0 } else { cells | !self.full }
     }
 
     /// Which cell holds the byte at `offset` in the slab.
@@ -113,9 +123,7 @@ pub struct Sizes {
     count: u8,
     table: [u8; TABLE_BYTES / TABLE_STEP + 1],
     classes: [Class; MAX_CLASSES],
-    /// What the fast path asks of a class, where it finds it at once: `full`, and how many times 16 bytes a slab has, less
-    /// one. 0 for runs.
-    pub full: [u64; MAX_CLASSES],
+    /// What the fast path asks of a class, where it finds it at once: how many times 16 bytes a slab has, less one. 0 for runs.
     pub slab_mask: [u16; MAX_CLASSES],
 }
 
@@ -145,7 +153,6 @@ impl Sizes {
             count: 0,
             table: [NO_CLASS; TABLE_BYTES / TABLE_STEP + 1],
             classes: [Class::NONE; MAX_CLASSES],
-            full: [0; MAX_CLASSES],
             slab_mask: [0; MAX_CLASSES],
         };
         let mut cell = alignment.max(MIN_CELL);
@@ -172,9 +179,8 @@ impl Sizes {
         let slab_bytes = 1usize << (self.unit_shift + order);
         if let Some(class) = self.classes.get_mut(self.count as usize) {
             *class = Class::new(cell, order, slab_bytes);
-            let at = self.count as usize;
-            if let (Some(full), Some(mask)) = (self.full.get_mut(at), self.slab_mask.get_mut(at)) {
-                (*full, *mask) = (class.full, (slab_bytes / 16).wrapping_sub(1) as u16);
+            if let Some(mask) = self.slab_mask.get_mut(self.count as usize) {
+                *mask = (slab_bytes / 16).wrapping_sub(1) as u16;
             }
             self.count += 1;
         }
@@ -191,8 +197,8 @@ impl Sizes {
             hash = mix(hash, class.full);
             hash = mix(hash, (class.slab_order as u64) << 32 | class.cells as u64);
         }
-        for (full, mask) in self.full.iter().zip(&self.slab_mask) {
-            hash = mix(mix(hash, *full), *mask as u64);
+        for mask in &self.slab_mask {
+            hash = mix(hash, *mask as u64);
         }
         for entries in self.table.chunks(8) {
             hash = mix(hash, entries.iter().fold(0, |word, &entry| word << 8 | entry as u64));

@@ -7,6 +7,7 @@ use crate::client::pages::{list_of, state_of};
 use crate::client::{Client, code};
 use crate::context::Context;
 use crate::memory::{NONE, kind};
+use crate::sizes::ALL_FREE;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// By this code, and that of its class, a slab with free cells is counted: until it is found in a list.
@@ -208,8 +209,9 @@ fn slab(
     let map = &context.map;
     let info = context.sizes.class(code as usize);
     let units = 1usize << info.slab_order;
-    let free = map.slab(at).free.load(Relaxed);
-    if unit & (units - 1) != 0 || free & !info.full != 0 {
+    let word = map.slab(at).free.load(Relaxed);
+    let free = word & info.full;
+    if unit & (units - 1) != 0 || word != info.word_of(free) {
         return None;
     }
     note(outstanding, ROOMY | code, free != 0);
@@ -248,7 +250,7 @@ fn idle_units(context: &Context, client: &Client, block: usize) -> usize {
         let idle = context.keeps_slabs()
             && word & !0xff == client.owner.get()
             && info.cells > 0
-            && map.slab(unit).free.load(Relaxed) == info.full;
+            && map.slab(unit).free.load(Relaxed) == ALL_FREE;
         units += (idle as usize) << info.slab_order;
     }
     units

@@ -7,6 +7,7 @@ use crate::client::reach::list_of_state;
 use crate::client::{Client, FULL_LIST, RUN_LIST};
 use crate::context::Context;
 use crate::memory::{NONE, kind};
+use crate::sizes::ALL_FREE;
 use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -110,7 +111,7 @@ fn slab_list(
             || !client.owns_block(context, home)
             || context.map.unit(unit).load(Relaxed) != client.owner.get() | class as u32
             || free == 0
-            || (free == info.full) != idle
+            || (free == ALL_FREE) != idle
             || record.prev.get() != prev
             || !caches::take(outstanding, block::ROOMY | class as u32)
         {

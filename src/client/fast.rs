@@ -27,9 +27,10 @@ use crate::context::Context;
 use crate::context::{FULL_BIT, MARK};
 use crate::flags;
 use crate::memory::SlabRecord;
+use crate::sizes::ALL_FREE;
 use crate::status::Status;
 use core::cell::Cell;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Shape of the contexts that have this path: 16-byte granules, 1 KiB units, the smallest class 16 bytes.
 const GRANULE_SHIFT: u32 = 4;
@@ -103,6 +104,25 @@ fn widened(entry: u32) -> usize {
     opaque(entry as usize)
 }
 
+/// VMMA_OK. A plain 0 the compiler would see through, and make one end of all that return it, to which the shortest of them
+/// would have to jump.
+#[inline(always)]
+fn done() -> i32 {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        let zero: i32;
+        // SAFETY: touches nothing but the register and the flags.
+        unsafe {
+            core::arch::asm!("xor {0:e}, {0:e}", out(reg) zero, options(pure, nomem, nostack));
+        }
+        zero
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    {
+        0
+    }
+}
+
 /// # Safety
 /// As `Client::from_handle`; `size` may be anything.
 #[inline(always)]
@@ -117,13 +137,14 @@ pub unsafe fn alloc(handle: *const Client, size: usize) -> *mut u8 {
             unsafe {
                 let class = *CLASS_OF.get_unchecked(last >> GRANULE_SHIFT) as usize;
                 let place = client.tops.get_unchecked(class);
+                let lives = client.lives.get();
                 let granule = widened((*place.load(Relaxed).sub(1)).get());
                 if (granule as u32) < MARK {
                     // Loaded anew: the compiler makes one instruction of it.
                     place.store(place.load(Relaxed).sub(1), Relaxed);
-                    return client.begin_live(granule);
+                    return client.begin_live(lives, granule);
                 }
-                return client.alloc_open(size, class);
+                return client.alloc_open(size, lives, class);
             }
         }
     }
@@ -154,7 +175,7 @@ unsafe fn alloc_large(handle: *const Client, size: usize) -> *mut u8 {
                 let granule = widened((*place.load(Relaxed).sub(1)).get());
                 if (granule as u32) < MARK {
                     place.store(place.load(Relaxed).sub(1), Relaxed);
-                    return client.begin_live(granule);
+                    return client.begin_live(client.lives.get(), granule);
                 }
                 return client.underflow(size, class);
             }
@@ -202,8 +223,8 @@ pub unsafe fn free(handle: *const Client, pointer: *mut u8) -> i32 {
         let granule = opaque(pointer.addr().wrapping_sub(client.base.get().addr()).rotate_right(GRANULE_SHIFT));
         if granule < client.fast_granules.get() {
             // SAFETY: granules below the bound lie in blocks of the context below its watermark; their words exist.
-            let (unit, word) =
-                unsafe { (&*client.units.get().add(granule >> 6), &*client.lives.get().add(granule >> 6)) };
+            let (word, unit) =
+                unsafe { (&*client.lives.get().add(granule >> 6), &*client.units.get().add(granule >> 6)) };
             let class = (unit.load(Relaxed) ^ client.owner.get()) as usize;
             // With its bit turned a word gets smaller if and only if the bit was set.
             let live = word.load(Relaxed);
@@ -278,10 +299,10 @@ impl Client {
     /// # Safety
     /// The piece begins at that granule, in a block of this client.
     #[inline(always)]
-    unsafe fn begin_live(&self, granule: usize) -> *mut u8 {
+    unsafe fn begin_live(&self, lives: *const AtomicU64, granule: usize) -> *mut u8 {
         // SAFETY: the block is one of the context's, so its live words and its bytes exist.
         unsafe {
-            let word = &*self.lives.get().add(granule >> 6);
+            let word = &*lives.add(granule >> 6);
             // A plain read: nobody else writes this word.
             let live = word.as_ptr().read_volatile();
             word.store(live | 1 << (granule & 63), Relaxed);
@@ -289,27 +310,21 @@ impl Client {
         }
     }
 
-    /// 0: the fast path is not open on a shared client. A plain 0 the compiler would see through, and make one end of all that
-    /// return it, to which the shortest of them would have to jump.
-    #[inline(always)]
-    fn quiet(&self) -> i32 {
-        self.shared.get() as i32
-    }
-
     /// The fast path's request of a class whose cache is empty: from the open slab.
     ///
     /// # Safety
     /// The class is that of a size in the table.
     #[inline(never)]
-    unsafe fn alloc_open(&self, size: usize, class: usize) -> *mut u8 {
+    unsafe fn alloc_open(&self, size: usize, lives: *const AtomicU64, class: usize) -> *mut u8 {
         // SAFETY: the table's classes are those of slabs and one more, of which no cell ever waits.
         let (waiting, first) = unsafe { (self.open_cells.get_unchecked(class), self.open_first.get_unchecked(class)) };
         let cells = waiting.get();
         if cells != 0 {
             waiting.set(cells & cells.wrapping_sub(1));
-            // A cell of class c is 2^c granules.
+            // A cell of class c is 2^c granules; granules that wait fit 32 bits (open.rs).
+            let granule = first.get().wrapping_add((lowest(cells) as u32) << (class & 31));
             // SAFETY: what waits in an open slab lies in a block of ours.
-            return unsafe { self.begin_live(first.get() as usize + (lowest(cells) << class)) };
+            return unsafe { self.begin_live(lives, granule as usize) };
         }
         self.underflow(size, class)
     }
@@ -320,20 +335,19 @@ impl Client {
     fn free_to_slab(&self, granule: usize, class: usize) -> i32 {
         let context = self.context();
         let mask = context.sizes.slab_mask.get(class).map_or(0, |mask| *mask as usize);
-        let full = context.sizes.full.get(class).copied().unwrap_or(0);
         let within = granule & mask;
         let slab = (granule - within) >> RECORD_SHIFT;
         let record = context.map.slab_behind(slab);
         let old = record.free.load(Relaxed);
         if old == 0 {
-            return self.slab_begins(slab, class, within);
+            return self.slab_begins(slab, within, class);
         }
         let new = old | 1 << ((within >> class) & 63);
         record.free.store(new, Relaxed);
-        if new != full {
-            return self.quiet();
+        if new == ALL_FREE {
+            return self.slab_ends(slab, class);
         }
-        self.slab_ends(slab, class)
+        done()
     }
 
     /// The fast path's realloc of a live piece to another class, where at least one of the two is a slab's: a run may
@@ -373,7 +387,7 @@ impl Client {
         };
         match taken {
             // SAFETY: what was taken lies in a block of ours.
-            Ok(granule) => unsafe { self.begin_live(granule) },
+            Ok(granule) => unsafe { self.begin_live(self.lives.get(), granule) },
             // No memory without further effort.
             Err(_) => self.allocate(Request { size, alignment: 0, zero: false }),
         }
@@ -381,32 +395,34 @@ impl Client {
 
     /// The cell at granule `within` of a slab is the first one that comes back. Or it is a run.
     #[inline(never)]
-    fn slab_begins(&self, slab: usize, class: usize, within: usize) -> i32 {
+    fn slab_begins(&self, slab: usize, within: usize, class: usize) -> i32 {
         let context = self.context();
         let granule = (slab << RECORD_SHIFT) + within;
         if class >= OPEN_SLABS {
             self.retire_cached(context, class, granule);
             self.settle(context);
-            return self.quiet();
+            return done();
         }
-        context.map.slab_behind(slab).free.store(1 << ((within >> class) & 63), Relaxed);
+        let word = context.sizes.class(class).word_of(1 << ((within >> class) & 63));
+        context.map.slab_behind(slab).free.store(word, Relaxed);
         self.link_slab(context, class, slab / size_of::<SlabRecord>());
         // Now and then, a longer cache may serve better.
         let top = self.top(context, class);
         if self.may_grow(context, class, context.map.cache(top).get() & (FULL_BIT - 1)) {
             let _ = self.cache_make_room(context, class, granule);
         }
-        self.quiet()
+        done()
     }
 
     /// All cells of a slab are in its record now.
+    #[cold]
     #[inline(never)]
     fn slab_ends(&self, slab: usize, class: usize) -> i32 {
         let context = self.context();
         if self.slab_emptied(context, class, slab / size_of::<SlabRecord>()) {
             self.settle(context);
         }
-        self.quiet()
+        done()
     }
 
     /// May this call take the second path?

@@ -51,7 +51,7 @@ impl Client {
                 self.link_slab(context, class, slab);
                 return self.slab_take(context, class);
             }
-            cells.set(context.map.slab(slab).free.load(Relaxed));
+            cells.set(context.map.slab(slab).free.load(Relaxed) & context.sizes.class(class).full);
             self.open_parity().set(self.open_parity().get() ^ first.get() ^ granule as u32);
             first.set(granule as u32);
             context.map.slab(slab).free.store(0, Relaxed);

@@ -13,6 +13,7 @@
 use super::{Client, code};
 use crate::context::Context;
 use crate::memory::NONE;
+use crate::sizes::ALL_FREE;
 use crate::status::Status;
 use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
@@ -28,11 +29,12 @@ impl Client {
             }
             slab => slab as usize,
         };
-        let record = context.map.slab(slab);
-        let free = record.free.load(Relaxed);
+        let (record, info) = (context.map.slab(slab), context.sizes.class(class));
+        let free = record.free.load(Relaxed) & info.full;
         let index = free.trailing_zeros() as usize;
-        record.free.store(free & free.wrapping_sub(1), Relaxed);
-        if free & free.wrapping_sub(1) == 0 {
+        let rest = info.word_of(free & free.wrapping_sub(1));
+        record.free.store(rest, Relaxed);
+        if rest == 0 {
             self.unlink_slab(context, class, slab);
         }
         Ok(self.granule_of_cell(context, class, slab, index))
@@ -58,7 +60,7 @@ impl Client {
             crate::steps::count();
             context.map.unit(unit).store(self.owner.get() | class as u32, Relaxed);
         }
-        context.map.slab(first).free.store(shape.full, Relaxed);
+        context.map.slab(first).free.store(ALL_FREE, Relaxed);
         Ok(first)
     }
 
@@ -73,15 +75,14 @@ impl Client {
 
     /// Takes some cells of a slab back.
     pub(super) fn slab_put_cells(&self, context: &Context, class: usize, slab: usize, cells: u64) -> bool {
-        let info = context.sizes.class(class);
         let record = context.map.slab(slab);
         let old = record.free.load(Relaxed);
-        let new = old | cells;
+        let new = old | context.sizes.class(class).word_of(cells);
         record.free.store(new, Relaxed);
         if old == 0 {
             self.link_slab(context, class, slab);
         }
-        new == info.full && self.slab_emptied(context, class, slab)
+        new == ALL_FREE && self.slab_emptied(context, class, slab)
     }
 
     /// Gives a slab that has nothing in use, and is in no list, back to its block.

@@ -164,7 +164,7 @@ impl Client {
                 continue;
             }
             let info = context.sizes.class(class);
-            let free = count_ones(context.map.slab(unit).free.load(Relaxed));
+            let free = count_ones(context.map.slab(unit).free.load(Relaxed) & info.full);
             // The units of a slab with nothing in use have been counted as such.
             if free < info.cells as usize || !context.keeps_slabs() {
                 *bytes += free * info.cell as usize;

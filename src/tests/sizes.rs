@@ -1,7 +1,7 @@
 //! Sizes: every request up to some size, in a grid of contexts.
 //! May know: sizes.
 
-use crate::sizes::{MAX_CLASSES, MIN_CELL, Place, Sizes, log2_ceil, most_cached, round_up, unit_shift};
+use crate::sizes::{ALL_FREE, MAX_CLASSES, MIN_CELL, Place, Sizes, log2_ceil, most_cached, round_up, unit_shift};
 
 const ALIGNMENTS: [usize; 6] = [8, 16, 32, 64, 512, 4096];
 
@@ -35,9 +35,12 @@ fn classes_ascend_and_fit_their_slabs() {
             assert!((2..=64).contains(&class.cells) && class.cells as usize * cell <= slab && slab <= 1 << shift);
             assert!(class.cells == 64 || (class.cells as usize + 1) * cell > slab, "no cell is wasted");
             assert_eq!(class.full, u64::MAX >> (64 - class.cells));
+            assert_eq!((class.word_of(0), class.word_of(class.full)), (0, ALL_FREE));
+            assert_eq!(class.word_of(1) & class.full, 1, "the other cells are not free");
+            assert_eq!(class.word_of(1) | class.full, ALL_FREE, "the last cell that comes back makes it so");
             // What the fast path asks, of as many classes as it has.
-            if let (Some(full), Some(mask)) = (sizes.full.get(number), sizes.slab_mask.get(number)) {
-                assert_eq!((*full, usize::from(*mask)), (class.full, slab / 16 - 1));
+            if let Some(mask) = sizes.slab_mask.get(number) {
+                assert_eq!(usize::from(*mask), slab / 16 - 1);
             }
             last = cell;
         }

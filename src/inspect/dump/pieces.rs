@@ -192,7 +192,7 @@ fn unit_piece(context: &Context, client: &Client, piece: &mut Piece) {
                 (_, _, live) => piece.live += live,
             }
         }
-        piece.free = (count_ones(map.slab(unit).free.load(Relaxed)) * cell).min(kept);
+        piece.free = (count_ones(map.slab(unit).free.load(Relaxed) & info.full) * cell).min(kept);
         piece.cached = kept - piece.free;
         return;
     }
