@@ -132,15 +132,14 @@ pub unsafe fn alloc(handle: *const Client, size: usize) -> *mut u8 {
         let client = unsafe { &*handle };
         let last = size.wrapping_sub(1);
         if last < client.fast_sizes.get() {
-            // SAFETY: the bound is that of the table or 0, and these classes have tops. Below a top there is always an entry
-            // or a mark; granules in caches lie in blocks of this client.
+            // SAFETY: the bound is that of the table or 0, and these classes have tops; granules in caches lie in blocks of this
+            // client.
             unsafe {
                 let class = *CLASS_OF.get_unchecked(last >> GRANULE_SHIFT) as usize;
-                let place = client.tops.get_unchecked(class);
-                let lives = client.lives.get();
+                let (place, lives) = (client.tops.get_unchecked(class), client.lives.get());
                 let granule = widened((*place.load(Relaxed).sub(1)).get());
                 if (granule as u32) < MARK {
-                    // Loaded anew: the compiler makes one instruction of it.
+                    // As `pop`, which would cost those that find the cache empty a jump.
                     place.store(place.load(Relaxed).sub(1), Relaxed);
                     return client.begin_live(lives, granule);
                 }
@@ -171,10 +170,7 @@ unsafe fn alloc_large(handle: *const Client, size: usize) -> *mut u8 {
             let class = class_of(last);
             // SAFETY: as in `alloc`.
             unsafe {
-                let place = client.tops.get_unchecked(class);
-                let granule = widened((*place.load(Relaxed).sub(1)).get());
-                if (granule as u32) < MARK {
-                    place.store(place.load(Relaxed).sub(1), Relaxed);
+                if let Some(granule) = client.pop(class) {
                     return client.begin_live(client.lives.get(), granule);
                 }
                 return client.underflow(size, class);
@@ -226,23 +222,10 @@ pub unsafe fn free(handle: *const Client, pointer: *mut u8) -> i32 {
             let (word, unit) =
                 unsafe { (&*client.lives.get().add(granule >> 6), &*client.units.get().add(granule >> 6)) };
             let class = (unit.load(Relaxed) ^ client.owner.get()) as usize;
-            // With its bit turned a word gets smaller if and only if the bit was set.
             let live = word.load(Relaxed);
             if class < super::PLAIN_TOPS && live >> (granule & 63) & 1 != 0 {
-                let turned = live & (!1u64).rotate_left(granule as u32);
-                // SAFETY: the class is one that has a top. At a top there is always a place or a mark.
-                unsafe {
-                    let place = client.tops.get_unchecked(class);
-                    let top = place.load(Relaxed);
-                    if (*top).get() < MARK {
-                        word.store(turned, Relaxed);
-                        (*top).set(granule as u32);
-                        place.store(top.add(1), Relaxed);
-                        return 0;
-                    }
-                    word.store(turned, Relaxed);
-                    return client.free_to_slab(granule, class);
-                }
+                // SAFETY: the class is one that has a top, and a live piece of it begins there.
+                return unsafe { client.end_live(granule, class, word, live) };
             }
         }
         // The address is made of the granule once more, and the base is read once more: to keep either would cost each free a
@@ -255,13 +238,6 @@ pub unsafe fn free(handle: *const Client, pointer: *mut u8) -> i32 {
     }
     // SAFETY: as the caller promised.
     unsafe { super::free::long_way(handle, pointer) }
-}
-
-/// `free` as a call.
-#[inline(never)]
-unsafe fn free_call(handle: *const Client, pointer: *mut u8) -> i32 {
-    // SAFETY: as the caller promised.
-    unsafe { free(handle, pointer) }
 }
 
 /// The same cell for another size of its class, or a move from cell to cell.
@@ -285,7 +261,8 @@ pub unsafe fn realloc(handle: *const Client, pointer: *mut u8, size: usize) -> *
                 if ((last >> GRANULE_SHIFT) * 2 + 1) >> class == 1 {
                     return pointer;
                 }
-                return client.move_cell(pointer, size, class);
+                // SAFETY: a live piece of that class begins there.
+                return unsafe { client.move_cell(granule, size, class) };
             }
         }
     }
@@ -294,6 +271,25 @@ pub unsafe fn realloc(handle: *const Client, pointer: *mut u8, size: usize) -> *
 }
 
 impl Client {
+    /// The newest entry of a cache.
+    ///
+    /// # Safety
+    /// The class has a top.
+    #[inline(always)]
+    unsafe fn pop(&self, class: usize) -> Option<usize> {
+        // SAFETY: as the caller promised. Below a top there is always an entry or a mark.
+        let (place, granule) = unsafe {
+            let place = self.tops.get_unchecked(class);
+            (place, widened((*place.load(Relaxed).sub(1)).get()))
+        };
+        if (granule as u32) < MARK {
+            // Loaded anew: the compiler makes one instruction of it.
+            place.store(place.load(Relaxed).wrapping_sub(1), Relaxed);
+            return Some(granule);
+        }
+        None
+    }
+
     /// Notes that a piece is live; its address.
     ///
     /// # Safety
@@ -307,6 +303,28 @@ impl Client {
             let live = word.as_ptr().read_volatile();
             word.store(live | 1 << (granule & 63), Relaxed);
             self.base.get().add(granule << GRANULE_SHIFT)
+        }
+    }
+
+    /// Takes a live piece back: into the cache of its class, or past it.
+    ///
+    /// # Safety
+    /// A live piece of a class with a top begins at that granule, in a block of this client, and `live` is what its live word has.
+    #[inline(always)]
+    unsafe fn end_live(&self, granule: usize, class: usize, word: &AtomicU64, live: u64) -> i32 {
+        let turned = live & (!1u64).rotate_left(granule as u32);
+        // SAFETY: as the caller promised. At a top there is always a place or a mark.
+        unsafe {
+            let place = self.tops.get_unchecked(class);
+            let top = place.load(Relaxed);
+            if (*top).get() < MARK {
+                word.store(turned, Relaxed);
+                (*top).set(granule as u32);
+                place.store(top.add(1), Relaxed);
+                return 0;
+            }
+            word.store(turned, Relaxed);
+            self.free_to_slab(granule, class)
         }
     }
 
@@ -352,28 +370,48 @@ impl Client {
 
     /// The fast path's realloc of a live piece to another class, where at least one of the two is a slab's: a run may
     /// change in place, so that is for the long way; as is every shortage.
+    ///
+    /// # Safety
+    /// A live piece of class `old` begins at that granule, in a block of this client; the size is one that has a class.
     #[inline(never)]
-    fn move_cell(&self, pointer: *mut u8, size: usize, old: usize) -> *mut u8 {
+    unsafe fn move_cell(&self, from: usize, size: usize, old: usize) -> *mut u8 {
         let context = self.context();
         let new = class_of(size.wrapping_sub(1));
         let both_runs = old >= OPEN_SLABS && new >= OPEN_SLABS;
-        let taken = if both_runs { Err(Status::NoMemory) } else { self.quick_take(context, new) };
-        let Ok(offset) = taken else { return self.reallocate(pointer.addr(), size) };
-        let from = pointer.addr() - context.map.base().addr();
+        // SAFETY: the classes of sizes below the bound have tops.
+        let taken = if both_runs { Err(Status::NoMemory) } else { unsafe { self.quick_take(context, new) } };
+        let Ok(to) = taken else {
+            return self.reallocate(context.map.address_of(from << GRANULE_SHIFT).addr(), size);
+        };
         // A piece of class c is 2^c granules, runs as well as cells.
-        context.map.copy(from, offset, size.min(1 << (GRANULE_SHIFT as usize + old)));
-        context.map.set_live(offset >> GRANULE_SHIFT, true);
-        // SAFETY: the handle is this client; what `pointer` is was found out.
-        let _ = unsafe { free_call(self, pointer) };
-        context.map.address_of(offset)
+        let len = size.min(1 << (GRANULE_SHIFT as usize + old));
+        context.map.copy(from << GRANULE_SHIFT, to << GRANULE_SHIFT, len);
+        // SAFETY: what was taken lies in a block of ours; what is given up is what the caller promised.
+        unsafe {
+            let moved = self.begin_live(self.lives.get(), to);
+            let word = context.map.live_word(from);
+            self.end_live(from, old, word, word.load(Relaxed));
+            moved
+        }
     }
 
-    /// A piece of a class from its cache, or from where `fetch` takes it; its offset.
-    fn quick_take(&self, context: &Context, class: usize) -> Result<usize, Status> {
-        match self.cache_pop(context, class) {
-            Some(granule) => Ok(granule << GRANULE_SHIFT),
-            None => self.fetch(context, class),
+    /// A piece of a class: from its cache, from its open slab, or from where `fetch` takes it; its granule.
+    ///
+    /// # Safety
+    /// The class has a top.
+    #[inline(always)]
+    unsafe fn quick_take(&self, context: &Context, class: usize) -> Result<usize, Status> {
+        // SAFETY: as the caller promised.
+        if let Some(granule) = unsafe { self.pop(class) } {
+            return Ok(granule);
         }
+        if let (Some(waiting), Some(first)) = (self.open_cells.get(class), self.open_first.get(class))
+            && waiting.get() != 0
+        {
+            let cells = waiting.replace(waiting.get() & waiting.get().wrapping_sub(1));
+            return Ok(first.get() as usize + (lowest(cells) << class));
+        }
+        self.fetch(context, class).map(|offset| offset >> GRANULE_SHIFT)
     }
 
     /// The fast path's request of a class whose cache is empty, and no slab is open.
