@@ -338,9 +338,10 @@ impl Client {
         let (waiting, first) = unsafe { (self.open_cells.get_unchecked(class), self.open_first.get_unchecked(class)) };
         let cells = waiting.get();
         if cells != 0 {
-            waiting.set(cells & cells.wrapping_sub(1));
+            let index = lowest(cells) as u32;
+            waiting.set(cells & (!1u64).rotate_left(index));
             // A cell of class c is 2^c granules; granules that wait fit 32 bits (open.rs).
-            let granule = first.get().wrapping_add((lowest(cells) as u32) << (class & 31));
+            let granule = first.get().wrapping_add(index << (class & 31));
             // SAFETY: what waits in an open slab lies in a block of ours.
             return unsafe { self.begin_live(lives, granule as usize) };
         }
