@@ -66,31 +66,31 @@ impl<'a> Word<'a> {
     /// The lowest run of 2^order units out of the smallest free run that holds one.
     #[inline(always)]
     pub fn alloc(&self, order: u32) -> Option<usize> {
+        let start = self.smallest(order)?.trailing_zeros() as usize;
+        self.bits.set(self.bits.get() & !range(start, start + (1 << order)));
+        Some(start)
+    }
+
+    /// The beginnings of the free runs of the least order, from `order` on, of which there are any that are no half of a larger one.
+    #[inline(always)]
+    fn smallest(&self, order: u32) -> Option<u64> {
+        crate::steps::count();
         let mut runs = self.bits.get();
-        if runs == range(0, self.units) && 1usize.wrapping_shl(order) <= self.units && order < 7 {
-            // It is free as a whole.
-            self.bits.set(runs & !range(0, 1 << order));
-            return Some(0);
+        // As in `largest`.
+        macro_rules! unless_lone {
+            ($($have:literal)*) => {$(
+                let above = merged(runs, $have);
+                if order <= $have {
+                    let lone = runs & !(above | above << (1 << $have));
+                    if lone != 0 {
+                        return Some(lone);
+                    }
+                }
+                runs = above;
+            )*};
         }
-        for order in 0..order.min(7) {
-            crate::steps::count();
-            runs = merged(runs, order);
-        }
-        let mut have = order;
-        while runs != 0 {
-            crate::steps::count();
-            let above = merged(runs, have);
-            // Those that are no half of a larger one.
-            let lone = runs & !(above | above << (1u32.wrapping_shl(have) & 63));
-            if lone != 0 {
-                let start = lone.trailing_zeros() as usize;
-                self.bits.set(self.bits.get() & !range(start, start + (1 << order)));
-                return Some(start);
-            }
-            runs = above;
-            have += 1;
-        }
-        None
+        unless_lone!(0 1 2 3 4 5);
+        (order <= 6 && runs != 0).then_some(runs)
     }
 
     /// Takes back the units `from..to`.

@@ -446,8 +446,9 @@ impl Client {
         context.map.slab_behind(slab).free.store(word, Relaxed);
         self.link_slab(context, class, slab / size_of::<SlabRecord>());
         // Now and then, a longer cache may serve better.
-        let top = self.top(context, class);
-        if self.may_grow(context, class, context.map.cache(top).get() & (FULL_BIT - 1)) {
+        // SAFETY: the class is that of a slab. At a top there is always a place or, as here, a mark.
+        let mark = unsafe { (*self.tops.get_unchecked(class).load(Relaxed)).get() };
+        if self.may_grow(context, class, mark & (FULL_BIT - 1)) {
             let _ = self.cache_make_room(context, class, granule);
         }
         done()

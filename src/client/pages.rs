@@ -73,27 +73,18 @@ impl Client {
     }
 
     /// The same in the blocks at hand: the block, and the unit in it. At most `look` blocks of a list are tried.
+    /// The lists say exactly what their blocks can do, but for the first if it has several orders.
     #[inline]
     fn find_units(&self, context: &Context, order: u32, look: usize) -> Option<(usize, usize)> {
         let first = list_of(context, 1 << order).min(EMPTY_LIST);
-        // The lists say exactly what their blocks can do, but for the first if it has several orders.
-        if (context.map.shape.order_max() as usize) < ORDER_LISTS {
-            let mut heads = self.lists.get(first..=EMPTY_LIST)?.iter();
-            let head = heads.find(|head| {
-                crate::steps::count();
-                head.get() != NONE
-            });
-            let block = head?.get() as usize;
-            return self.space(context, block).alloc(order).map(|unit| (block, unit));
-        }
-        for list in first..=EMPTY_LIST {
+        for head in self.lists.get(first..=EMPTY_LIST)? {
             crate::steps::count();
-            let mut block = self.lists.get(list).map_or(NONE, |head| head.get());
+            let mut block = head.get();
             for _ in 0..look {
-                crate::steps::count();
                 if block == NONE {
                     break;
                 }
+                crate::steps::count();
                 if let Some(unit) = self.space(context, block as usize).alloc(order) {
                     return Some((block as usize, unit));
                 }
