@@ -420,7 +420,12 @@ impl Client {
     fn underflow(&self, size: usize, class: usize) -> *mut u8 {
         let context = self.context();
         let taken = if class < OPEN_SLABS {
-            self.open_take(context, class)
+            match self.open_slab(context, class) {
+                // SAFETY: the class is that of a slab. Some of its cells wait now.
+                Ok(true) => return unsafe { self.alloc_open(size, self.lives.get(), class) },
+                Ok(false) => self.slab_take(context, class),
+                Err(status) => Err(status),
+            }
         } else {
             self.fetch(context, class).map(|offset| offset >> GRANULE_SHIFT)
         };

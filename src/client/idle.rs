@@ -35,9 +35,7 @@ impl Client {
 
     /// Takes an idle slab of a class, if there is one, out of its list.
     pub(super) fn wake_slab(&self, context: &Context, class: usize) -> Option<usize> {
-        let head = self.idle.get(class).filter(|head| head.get() != NONE)?;
-        let slab = head.get() as usize;
-        self.unlink_slab_at(context, head, slab);
+        let slab = self.pop_slab(context, self.idle.get(class)?)?;
         let _ = self.count_idle(context, slab, -(1 << context.sizes.class(class).slab_order));
         Some(slab)
     }

@@ -44,21 +44,32 @@ impl Client {
             return self.slab_take(context, class);
         };
         let shape = &context.map.shape;
-        if cells.get() == 0 {
-            let slab = self.take_slab(context, class)?;
-            let granule = slab << (shape.unit_shift - shape.granule_shift);
-            if granule >= MARK as usize {
-                self.link_slab(context, class, slab);
-                return self.slab_take(context, class);
-            }
-            cells.set(context.map.slab(slab).free.load(Relaxed) & context.sizes.class(class).full);
-            self.open_parity().set(self.open_parity().get() ^ first.get() ^ granule as u32);
-            first.set(granule as u32);
-            context.map.slab(slab).free.store(0, Relaxed);
+        if cells.get() == 0 && !self.open_slab(context, class)? {
+            return self.slab_take(context, class);
         }
         let index = cells.get().trailing_zeros() as usize;
         cells.set(cells.get() & cells.get().wrapping_sub(1));
         Ok(first.get() as usize + ((index * context.sizes.class(class).cell as usize) >> shape.granule_shift))
+    }
+
+    /// Opens a slab of a class whose waiting cells are used up. False: this one lies where caches do not reach.
+    pub(super) fn open_slab(&self, context: &Context, class: usize) -> Result<bool, Status> {
+        let (Some(cells), Some(first)) = (self.open_cells.get(class), self.open_first.get(class)) else {
+            return Ok(false);
+        };
+        let shape = &context.map.shape;
+        let slab = self.take_slab(context, class)?;
+        let granule = slab << (shape.unit_shift - shape.granule_shift);
+        if granule >= MARK as usize {
+            self.link_slab(context, class, slab);
+            return Ok(false);
+        }
+        let record = context.map.slab(slab);
+        cells.set(record.free.load(Relaxed) & context.sizes.class(class).full);
+        record.free.store(0, Relaxed);
+        self.open_parity().set(self.open_parity().get() ^ first.get() ^ granule as u32);
+        first.set(granule as u32);
+        Ok(true)
     }
 
     /// Gives the waiting cells of a class back to their slab. True if there were any.

@@ -44,12 +44,10 @@ impl Client {
     /// new one, which is in no list yet.
     #[inline(always)]
     pub(super) fn take_slab(&self, context: &Context, class: usize) -> Result<usize, Status> {
-        match self.slabs.get(class).map_or(NONE, Cell::get) {
-            NONE => self.wake_slab(context, class).map_or_else(|| self.new_slab(context, class), Ok),
-            slab => {
-                self.unlink_slab(context, class, slab as usize);
-                Ok(slab as usize)
-            }
+        let listed = self.slabs.get(class).and_then(|head| self.pop_slab(context, head));
+        match listed.or_else(|| self.wake_slab(context, class)) {
+            Some(slab) => Ok(slab),
+            None => self.new_slab(context, class),
         }
     }
 
@@ -124,6 +122,23 @@ impl Client {
             context.map.slab(head.get() as usize).prev.set(slab as u32);
         }
         head.set(slab as u32);
+    }
+
+    /// Takes the slab at the front of a list out of it.
+    #[inline(always)]
+    pub(super) fn pop_slab(&self, context: &Context, head: &Cell<u32>) -> Option<usize> {
+        let slab = head.get();
+        if slab == NONE {
+            return None;
+        }
+        let record = context.map.slab(slab as usize);
+        let next = record.next.get();
+        head.set(next);
+        if next != NONE {
+            context.map.slab(next as usize).prev.set(NONE);
+        }
+        record.unlink();
+        Some(slab as usize)
     }
 
     pub(super) fn unlink_slab(&self, context: &Context, class: usize, slab: usize) {
