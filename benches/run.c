@@ -1,5 +1,6 @@
 /* run.c - lets allocators take turns. Starts one driver process per allocator, gives each the same command round by
- * round, keeps the least of the answers and writes a table of tab-separated values. Knows the drivers' command lines
+ * round, keeps the least of the answers and writes a table of tab-separated values. After a few rounds each gets a new
+ * process: where the system puts a process's pages decides some per cent of its time. Knows the drivers' command lines
  * (driver/driver.c), nothing of allocators.
  *
  *   run traces ROUNDS OUT.tsv LABEL=DRIVER:VARIANT... -- TRACE...
@@ -16,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAX = 24, NAME = 64 };
+enum { MAX = 24, NAME = 64, FRESH = 5 /* rounds of one process */ };
 struct peer {
     char label[NAME], path[1024], variant[NAME], low[1060];
     int best; /* memory: block size is free */
@@ -83,6 +84,20 @@ static int ask(struct peer *p, const char *command, char *answer, size_t size)
         return 0;
     }
     return 1;
+}
+
+/* the same peer as a new process, in the rounds in which it is time for one */
+static void renew(struct peer *p, int round, size_t mib, unsigned l2align, const char *command)
+{
+    char answer[4400];
+    double least = p->least;
+    if (p->skip[0] || !p->in || !round || round % FRESH)
+        return;
+    end(p);
+    start(p, mib, l2align);
+    p->least = least;
+    if (command)
+        ask(p, command, answer, sizeof answer);
 }
 
 /* a .zst is unpacked once for all drivers */
@@ -156,12 +171,15 @@ static void traces(int rounds, FILE *out, char **paths, int memory)
             start(&peers[i], mib, l2);
             ask(&peers[i], command, answer, sizeof answer);
         }
-        if (temp)
-            unlink(plain);
         if (!memory)
-            for (int r = 0; r < rounds; r++)
+            for (int r = 0; r < rounds; r++) {
+                for (int i = 0; i < count; i++)
+                    renew(&peers[i], r, mib, l2, command);
                 for (int i = 0; i < count; i++)
                     least_of("pass", rounds, &peers[i]);
+            }
+        if (temp)
+            unlink(plain);
         for (int i = 0; i < count; i++) {
             struct peer *p = &peers[i];
             if (memory && !p->skip[0] && ask(p, p->best ? "fit trace-best" : "fit trace", answer, sizeof answer)) {
@@ -223,9 +241,12 @@ static void micro(int rounds, FILE *out)
                 peers[i].least = -1;
                 peers[i].skip[0] = 0;
             }
-            for (int r = 0; r < rounds; r++)
+            for (int r = 0; r < rounds; r++) {
+                for (int i = 0; i < count; i++)
+                    renew(&peers[i], r, 512, 4, NULL);
                 for (int i = 0; i < count; i++)
                     least_of(command, rounds, &peers[i]);
+            }
             fprintf(stderr, "%s:", name);
             for (int i = 0; i < count; i++) {
                 if (peers[i].least >= 0) {
