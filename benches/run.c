@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAX = 24, NAME = 64, FRESH = 5 /* rounds of one process */ };
+enum { MAX = 24, NAME = 64, TRACE_ROUNDS = 5, MICRO_ROUNDS = 3 /* rounds of one process */ };
 struct peer {
     char label[NAME], path[1024], variant[NAME], low[1060];
     int best; /* memory: block size is free */
@@ -86,12 +86,12 @@ static int ask(struct peer *p, const char *command, char *answer, size_t size)
     return 1;
 }
 
-/* the same peer as a new process, in the rounds in which it is time for one */
-static void renew(struct peer *p, int round, size_t mib, unsigned l2align, const char *command)
+/* the same peer as a new process, which begins with a command, if any */
+static void renew(struct peer *p, size_t mib, unsigned l2align, const char *command)
 {
     char answer[4400];
     double least = p->least;
-    if (p->skip[0] || !p->in || !round || round % FRESH)
+    if (p->skip[0] || !p->in)
         return;
     end(p);
     start(p, mib, l2align);
@@ -173,8 +173,8 @@ static void traces(int rounds, FILE *out, char **paths, int memory)
         }
         if (!memory)
             for (int r = 0; r < rounds; r++) {
-                for (int i = 0; i < count; i++)
-                    renew(&peers[i], r, mib, l2, command);
+                for (int i = 0; r && r % TRACE_ROUNDS == 0 && i < count; i++)
+                    renew(&peers[i], mib, l2, command);
                 for (int i = 0; i < count; i++)
                     least_of("pass", rounds, &peers[i]);
             }
@@ -242,8 +242,8 @@ static void micro(int rounds, FILE *out)
                 peers[i].skip[0] = 0;
             }
             for (int r = 0; r < rounds; r++) {
-                for (int i = 0; i < count; i++)
-                    renew(&peers[i], r, 512, 4, NULL);
+                for (int i = 0; r && r % MICRO_ROUNDS == 0 && i < count; i++)
+                    renew(&peers[i], 512, 4, NULL);
                 for (int i = 0; i < count; i++)
                     least_of(command, rounds, &peers[i]);
             }
