@@ -303,6 +303,20 @@ impl Map {
         unsafe { &*self.caches.add(entry) }
     }
 
+    /// Sets `count` cache entries to 0, which is no mark.
+    pub fn clear_cache(&self, first: usize, count: usize) {
+        debug_assert!(first + count <= self.blocks * self.shape.cache_entries as usize + crate::layout::FIRST_CACHE);
+        // SAFETY: as in `cache`.
+        unsafe { self.caches.add(first).cast_mut().write_bytes(0, count) }
+    }
+
+    /// Copies `count` cache entries to where others are.
+    pub fn copy_cache(&self, from: usize, to: usize, count: usize) {
+        debug_assert!(from + count <= to || to + count <= from);
+        // SAFETY: as in `cache`; cells have no other reference while this runs.
+        unsafe { core::ptr::copy_nonoverlapping(self.caches.add(from), self.caches.add(to).cast_mut(), count) }
+    }
+
     /// The first cache entry that lies with `block`.
     pub fn first_cache(&self, block: usize) -> usize {
         crate::layout::FIRST_CACHE + block * self.shape.cache_entries as usize

@@ -19,11 +19,11 @@ pub enum Space<'a> {
 }
 
 impl<'a> Space<'a> {
-    /// Over words that hold such a state; `units` is a power of two.
+    /// Over the `space_words(units)` words that hold such a state; `units` is a power of two.
     #[inline(always)]
     pub fn new(words: &'a [Cell<u64>], units: usize) -> Space<'a> {
-        match words.first() {
-            Some(bits) if units <= WORD_UNITS => Space::Word(Word::new(bits, units)),
+        match words {
+            [bits] => Space::Word(Word::new(bits, units)),
             _ => Space::Tree(Buddy::new(words, units)),
         }
     }
@@ -70,14 +70,13 @@ impl<'a> Space<'a> {
         }
     }
 
-    /// Units of the largest free run; 0 if there is none.
+    /// The order of the largest free run.
     #[inline(always)]
-    pub fn largest(&self) -> usize {
-        let order = match self {
+    pub fn largest(&self) -> Option<u32> {
+        match self {
             Space::Word(word) => word.largest(),
             Space::Tree(tree) => tree.largest(),
-        };
-        order.map_or(0, |order| 1 << order)
+        }
     }
 
     /// Free units in all.

@@ -162,7 +162,7 @@ impl Client {
         if capacity < most {
             let wanted = ((capacity + 2) * 2 - 2).clamp(CACHE_PIECE - 2, most.max(CACHE_PIECE - 2)).min(most);
             if let Some(first) = self.take_pieces(context, pieces_for(wanted)) {
-                self.move_array(context, class, first, wanted);
+                self.move_array(context, class, first, wanted, capacity);
                 return true;
             }
             self.no_pieces_at.set(self.held.get());
@@ -170,18 +170,13 @@ impl Client {
         false
     }
 
-    /// Moves the entries of a class into the fresh array whose EMPTY mark is to be at `first`.
-    fn move_array(&self, context: &Context, class: usize, first: usize, capacity: usize) {
-        let map = &context.map;
+    /// Moves the `count` entries of a class, whose cache is full, into the fresh array whose EMPTY mark is to be at `first`.
+    fn move_array(&self, context: &Context, class: usize, first: usize, capacity: usize, count: usize) {
+        let (map, old) = (&context.map, self.top(context, class) - count - 1);
         map.cache(first).set(MARK | capacity as u32);
-        for entry in first + 1..first + 1 + capacity {
-            map.cache(entry).set(0);
-        }
+        map.copy_cache(old + 1, first + 1, count);
+        map.clear_cache(first + 1 + count, capacity - count);
         map.cache(first + capacity + 1).set(MARK | FULL_BIT | capacity as u32);
-        let (old, count) = self.array(context, class);
-        for at in 0..count {
-            map.cache(first + 1 + at).set(map.cache(old + 1 + at).get());
-        }
         self.drop_array(context, old);
         self.set_top(context, class, first + 1 + count);
     }
@@ -298,5 +293,7 @@ fn mask(count: usize) -> u32 {
 
 /// The first place with `count` neighbouring pieces that are not taken.
 fn free_pieces(taken: u32, count: usize, pieces: usize) -> Option<usize> {
-    (0..=pieces - count).find(|&at| taken & (mask(count) << at) == 0)
+    let free = !taken & mask(pieces);
+    let starts = (1..count).fold(free, |starts, _| starts & starts >> 1);
+    (starts != 0).then(|| starts.trailing_zeros() as usize)
 }

@@ -418,23 +418,24 @@ impl Client {
     /// The fast path's request of a class whose cache is empty, and no slab is open.
     #[inline(never)]
     fn underflow(&self, size: usize, class: usize) -> *mut u8 {
-        let context = self.context();
-        let taken = if class < OPEN_SLABS {
-            match self.open_slab(context, class) {
-                // SAFETY: the class is that of a slab. Some of its cells wait now.
-                Ok(true) => return unsafe { self.alloc_open(size, self.lives.get(), class) },
-                Ok(false) => self.slab_take(context, class),
-                Err(status) => Err(status),
-            }
-        } else {
-            self.fetch(context, class).map(|offset| offset >> GRANULE_SHIFT)
-        };
-        match taken {
-            // SAFETY: what was taken lies in a block of ours.
-            Ok(granule) => unsafe { self.begin_live(self.lives.get(), granule) },
-            // No memory without further effort.
-            Err(_) => self.allocate(Request { size, alignment: 0, zero: false }),
+        if class < OPEN_SLABS && self.open_slab(self.context(), class) == Ok(true) {
+            // SAFETY: the class is that of a slab. Some of its cells wait now.
+            return unsafe { self.alloc_open(size, self.lives.get(), class) };
         }
+        self.alloc_far(size, class)
+    }
+
+    /// The same where no slab can be opened: a run, a slab where caches do not reach, or no memory without further effort.
+    #[inline(never)]
+    fn alloc_far(&self, size: usize, class: usize) -> *mut u8 {
+        let context = self.context();
+        if class >= OPEN_SLABS
+            && let Ok(offset) = self.fetch(context, class)
+        {
+            // SAFETY: what was taken lies in a block of ours.
+            return unsafe { self.begin_live(self.lives.get(), offset >> GRANULE_SHIFT) };
+        }
+        self.allocate(Request { size, alignment: 0, zero: false })
     }
 
     /// The cell at granule `within` of a slab is the first one that comes back. Or it is a run.

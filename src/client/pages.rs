@@ -32,16 +32,16 @@ const LOOK: usize = 16;
 /// Blocks with nothing in them.
 pub(crate) const EMPTY_LIST: usize = ORDER_LISTS - 1;
 
-/// The list of the blocks whose largest free run has so many units.
+/// The list of the blocks whose largest free run has this order; None: that have no free unit.
 #[inline(always)]
-pub(crate) fn list_of(context: &Context, units: usize) -> usize {
-    if units == 0 {
-        return FULL_LIST;
+pub(crate) fn list_of(context: &Context, largest: Option<u32>) -> usize {
+    let most = context.map.shape.order_max();
+    match largest {
+        None => FULL_LIST,
+        // The last of them is for half a block; the first takes all that is too small for one of its own.
+        Some(order) if order >= most => EMPTY_LIST,
+        Some(order) => (EMPTY_LIST as u32 + order).saturating_sub(most) as usize,
     }
-    let most = context.map.shape.order_max() as usize;
-    let order = (usize::BITS - 1 - units.leading_zeros()) as usize;
-    // The last of them is for half a block; the first takes all that is too small for one of its own.
-    if order >= most { EMPTY_LIST } else { (EMPTY_LIST + order).saturating_sub(most) }
 }
 
 impl Client {
@@ -76,7 +76,7 @@ impl Client {
     /// The lists say exactly what their blocks can do, but for the first if it has several orders.
     #[inline]
     fn find_units(&self, context: &Context, order: u32, look: usize) -> Option<(usize, usize)> {
-        let first = list_of(context, 1 << order).min(EMPTY_LIST);
+        let first = list_of(context, Some(order)).min(EMPTY_LIST);
         for head in self.lists.get(first..=EMPTY_LIST)? {
             crate::steps::count();
             let mut block = head.get();

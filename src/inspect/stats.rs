@@ -153,7 +153,8 @@ impl Client {
         }
         let (_, units) = state_of(context, block);
         *bytes += units << shape.unit_shift;
-        *largest = (*largest).max(self.space(context, block).largest() << shape.unit_shift);
+        let run = self.space(context, block).largest().map_or(0, |order| 1 << order);
+        *largest = (*largest).max(run << shape.unit_shift);
         let first = context.map.first_unit(block);
         let mut unit = first;
         while unit < first + shape.units_per_block() {
