@@ -92,8 +92,12 @@ impl Context {
             }
             _ => return Err(Status::NoMemory),
         };
-        // Where clients begin groups of their own only to one that goes on: most stay small.
-        if own.map_or(block >= watermark, |_| block > 0 && self.owns(claim.owner, block - 1)) {
+        // Where clients begin groups of their own only to one that goes on, or has had as much: most stay small.
+        let goes_on = || {
+            claim.held >= sys::LARGE_PAGE >> self.map.shape.block_shift
+                || (block > 0 && self.owns(claim.owner, block - 1))
+        };
+        if own.map_or(block >= watermark, |_| goes_on()) {
             self.allow_large_page(block);
         }
         self.hand_out(block, 1, kind::BUDDY, claim);

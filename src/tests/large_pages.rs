@@ -110,3 +110,24 @@ fn small_clients_that_begin_groups_of_their_own_have_none() {
         }
     }
 }
+
+/// Of groups as long as a large page none would ever have one, if only those did whose client goes on into them.
+#[test]
+#[cfg_attr(any(miri, not(target_os = "linux"), target_pointer_width = "32"), ignore)]
+fn a_client_that_has_had_as_much_has_one_where_its_next_group_begins() {
+    let scenes = (0..32).map(|more| Scene::new(128 * MIB + (more << 16), 64 << 10, VMMA_FLAG_THREADS).expect("memory"));
+    let Some(scene) = scenes.into_iter().find(|scene| scene.inside().0.map.base().addr().is_multiple_of(LARGE_PAGE))
+    else {
+        eprintln!("skipped: groups that begin with large pages (no block 0 at such an address)");
+        return;
+    };
+    assert_eq!(scene.inside().0.group_blocks() << 16, LARGE_PAGE);
+    // Another client begins the second group, so the first one goes on with the third.
+    assert!(!scene.alloc(64 << 10).is_null());
+    let other = c!(vmma_create_client(scene.context));
+    assert!(!c!(vmma_alloc(other, 64 << 10)).is_null());
+    use_up(&scene, 4 * MIB - (64 << 10));
+    if let Some(now) = allowed(&scene, &[0, 1, 2, 3]) {
+        assert_eq!(now, [false, false, true, false]);
+    }
+}
