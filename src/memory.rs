@@ -313,7 +313,8 @@ impl Map {
     /// Copies `count` cache entries to where others are.
     pub fn copy_cache(&self, from: usize, to: usize, count: usize) {
         debug_assert!(from + count <= to || to + count <= from);
-        // SAFETY: as in `cache`; cells have no other reference while this runs.
+        // SAFETY: as in `cache`: both places belong to the client that is inside this call, and nobody else reads its entries;
+        // an array and its successor do not overlap.
         unsafe { core::ptr::copy_nonoverlapping(self.caches.add(from), self.caches.add(to).cast_mut(), count) }
     }
 

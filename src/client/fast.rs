@@ -15,8 +15,7 @@
 //! of a live allocation of this client": only such starts have both. An address that fails takes the long way,
 //! which finds out what is wrong with it.
 //!
-//! Contexts of another shape, PACKED ones, those with ZERO or WIPE and shared clients have the second path: the same steps
-//! with numbers that are looked up, after the handle was checked and, if the client is shared, under its lock.
+//! Contexts of another shape, those with ZERO or WIPE and shared clients have the second path: second.rs.
 //!
 //! May know: the client, open, slab, short, and the long way (alloc, free, realloc).
 
@@ -25,7 +24,6 @@ use super::alloc::Request;
 use super::open::OPEN_SLABS;
 use crate::context::Context;
 use crate::context::{FULL_BIT, MARK};
-use crate::flags;
 use crate::memory::SlabRecord;
 use crate::sizes::ALL_FREE;
 use crate::status::Status;
@@ -334,18 +332,32 @@ impl Client {
     /// The class is that of a size in the table.
     #[inline(never)]
     unsafe fn alloc_open(&self, size: usize, lives: *const AtomicU64, class: usize) -> *mut u8 {
-        // SAFETY: the table's classes are those of slabs and one more, of which no cell ever waits.
-        let (waiting, first) = unsafe { (self.open_cells.get_unchecked(class), self.open_first.get_unchecked(class)) };
-        let cells = waiting.get();
-        if cells != 0 {
-            let index = lowest(cells) as u32;
-            waiting.set(cells & (!1u64).rotate_left(index));
-            // A cell of class c is 2^c granules; granules that wait fit 32 bits (open.rs).
-            let granule = first.get().wrapping_add(index << (class & 31));
-            // SAFETY: what waits in an open slab lies in a block of ours.
-            return unsafe { self.begin_live(lives, granule as usize) };
+        // SAFETY: the table's classes are those of slabs and one more, of which no cell ever waits; what waits in an open slab
+        // lies in a block of ours.
+        unsafe {
+            if let Some(granule) = self.pop_open(class) {
+                return self.begin_live(lives, granule);
+            }
         }
         self.underflow(size, class)
+    }
+
+    /// The lowest cell that waits in the open slab of a class.
+    ///
+    /// # Safety
+    /// The class is at most OPEN_SLABS.
+    #[inline(always)]
+    unsafe fn pop_open(&self, class: usize) -> Option<usize> {
+        // SAFETY: as the caller promised.
+        let (waiting, first) = unsafe { (self.open_cells.get_unchecked(class), self.open_first.get_unchecked(class)) };
+        let cells = waiting.get();
+        if cells == 0 {
+            return None;
+        }
+        let index = lowest(cells) as u32;
+        waiting.set(cells & (!1u64).rotate_left(index));
+        // A cell of class c is 2^c granules; granules that wait fit 32 bits (open.rs).
+        Some(first.get().wrapping_add(index << (class & 31)) as usize)
     }
 
     /// The fast path's free of a piece whose cache is full: back to its slab, as `slab_put` does it. A run has no slab's
@@ -406,11 +418,10 @@ impl Client {
         if let Some(granule) = unsafe { self.pop(class) } {
             return Ok(granule);
         }
-        if let (Some(waiting), Some(first)) = (self.open_cells.get(class), self.open_first.get(class))
-            && waiting.get() != 0
-        {
-            let cells = waiting.replace(waiting.get() & waiting.get().wrapping_sub(1));
-            return Ok(first.get() as usize + (lowest(cells) << class));
+        // SAFETY: asked of the classes of slabs only.
+        let waiting = if class < OPEN_SLABS { unsafe { self.pop_open(class) } } else { None };
+        if let Some(granule) = waiting {
+            return Ok(granule);
         }
         self.fetch(context, class).map(|offset| offset >> GRANULE_SHIFT)
     }
@@ -469,64 +480,6 @@ impl Client {
             self.settle(context);
         }
         done()
-    }
-
-    /// May this call take the second path?
-    #[inline(always)]
-    pub(super) fn is_simple(&self, context: &Context) -> bool {
-        context.simple && context.is_quiet()
-    }
-
-    /// A cell from the cache of a size's class; its offset.
-    #[inline(always)]
-    pub(super) fn second_alloc(&self, context: &Context, size: usize) -> Option<usize> {
-        let _lock = self.lock_shared(context);
-        let class = context.sizes.cache_class(size);
-        if class >= context.cached_classes as usize {
-            return None;
-        }
-        let granule = self.cache_pop(context, class)?;
-        context.map.set_live(granule, true);
-        let offset = granule << context.map.shape.granule_shift;
-        if context.has(flags::ZERO) {
-            context.map.fill(offset, context.sizes.cached_bytes(class), 0);
-        }
-        Some(offset)
-    }
-
-    /// What `startable` says of an address, if it is a piece of a cached class: its granule and class.
-    #[inline(always)]
-    fn cached_piece(&self, context: &Context, address: usize) -> Option<(usize, usize)> {
-        let shape = &context.map.shape;
-        let offset = address.wrapping_sub(context.map.base().addr());
-        let granule = offset >> shape.granule_shift;
-        if offset & ((1 << shape.granule_shift) - 1) != 0 || granule >= self.granules.get() {
-            return None;
-        }
-        let class = (context.map.unit(offset >> shape.unit_shift).load(Relaxed) ^ self.owner.get()) as usize;
-        (class < context.cached_classes as usize && context.map.is_live(granule)).then_some((granule, class))
-    }
-
-    /// A free into the cache of a piece's class. False: take the long way.
-    #[inline(always)]
-    pub(super) fn second_free(&self, context: &Context, address: usize) -> bool {
-        let _lock = self.lock_shared(context);
-        let Some((granule, class)) = self.cached_piece(context, address) else { return false };
-        if !self.cache_push(context, class, granule) {
-            return false;
-        }
-        context.map.set_live(granule, false);
-        if context.has(flags::WIPE) {
-            context.map.wipe(granule << context.map.shape.granule_shift, context.sizes.cached_bytes(class));
-        }
-        true
-    }
-
-    /// Is this a piece of the class that `size` would go to?
-    #[inline(always)]
-    pub(super) fn second_realloc(&self, context: &Context, address: usize, size: usize) -> bool {
-        let _lock = self.lock_shared(context);
-        self.cached_piece(context, address).is_some_and(|(_, class)| class == context.sizes.cache_class(size))
     }
 }
 

@@ -36,6 +36,7 @@ pub mod reach;
 pub mod realloc;
 pub mod run;
 mod seal;
+pub mod second;
 pub mod short;
 pub mod slab;
 

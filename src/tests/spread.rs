@@ -186,7 +186,6 @@ fn to_find_a_block_takes_few_steps_however_much_is_free() {
                 for _ in 0..3 {
                     assert!(!c!(vmma_alloc(client, 1 << 10)).is_null());
                     let steps = steps::take();
-
                     assert!(steps <= 200, "{steps} steps, flags {flags:#x}, {long} bytes used before");
                 }
             }
