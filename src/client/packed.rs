@@ -10,8 +10,8 @@
 //! piece of a block goes on, `run` of these where it begins. Blocks all covered by a piece of an earlier block are
 //! BODY (those that the context gave for it), and nothing is believed of their maps.
 //!
-//! A request takes the first block of the first list of its kind that serves (reach.rs), and in it a good hole; where the
-//! context has no block to give, one of the other kind.
+//! A request takes the first block of the first list of its kind that serves (reach.rs), and in it a good hole; a longer one
+//! the shortest hole of a few blocks. Where the context has no block to give, one of the other kind serves.
 //!
 //! Cost: one step for each look at a block; a block's map is read as flat.rs says.
 //! Invariants: of neighbouring blocks the earlier says where the piece ends that the later one says it is covered by.
@@ -19,7 +19,7 @@
 
 use super::Client;
 use super::pages::LIST_SHIFT;
-use super::reach::{FREE_MASK, list_of_state, lists_for, near_of, number_of, with_reach};
+use super::reach::{EMPTY_BIT, FREE_MASK, list_of_state, lists_for, near_of, number_of, with_reach};
 use crate::context::Context;
 use crate::flat::{Spot, code};
 use crate::memory::{NONE, kind};
@@ -29,12 +29,20 @@ use core::sync::atomic::Ordering::Relaxed;
 
 /// Blocks that are looked at in a list whose blocks may be too small.
 const LOOK: usize = 64;
+/// From so many bytes on a piece takes the shortest hole that serves in a few blocks of each list. Shorter ones are too many for that.
+const FITTED_BYTES: usize = 512;
+/// These few blocks.
+const FITTED_LOOK: usize = 8;
+/// A hole of which only the 32nd part of a piece would be left is short enough.
+const SHORT_ENOUGH: u32 = 5;
 
 /// Where a request goes: the block, the spot in it, and how many granules in the next block.
 pub(super) struct Choice {
     pub(super) block: usize,
     pub(super) spot: Spot,
     pub(super) further: usize,
+    /// How long the hole is, with what lies in the next block.
+    room: usize,
 }
 
 impl Client {
@@ -109,6 +117,12 @@ impl Client {
     fn look(&self, context: &Context, count: usize, align: usize, lists: u32, look: usize) -> Option<Choice> {
         let want = code(count) as u32;
         let mut lists = self.filled() & lists;
+        if count << context.map.shape.granule_shift >= FITTED_BYTES {
+            let choice = self.pick(context, count, align, lists & !EMPTY_BIT, FITTED_LOOK, count >> SHORT_ENOUGH);
+            if choice.is_some() {
+                return choice;
+            }
+        }
         if near_of(lists) != 0 {
             match self.lowest(context, want, near_of(lists), look) {
                 NONE => lists &= !near_of(lists),
@@ -120,11 +134,27 @@ impl Client {
                 }
             }
         }
+        self.pick(context, count, align, lists, look, usize::MAX)
+    }
+
+    /// The shortest hole that serves in the first `look` blocks of each of these lists; one of which at most `slack` granules
+    /// would be left ends the search.
+    #[inline(never)]
+    fn pick(
+        &self,
+        context: &Context,
+        count: usize,
+        align: usize,
+        mut lists: u32,
+        look: usize,
+        slack: usize,
+    ) -> Option<Choice> {
+        let want = code(count) as u32;
+        let mut best: Option<Choice> = None;
         while lists != 0 {
             crate::steps::count();
-            let list = number_of(lists.trailing_zeros() as usize);
+            let mut block = self.list(number_of(lists.trailing_zeros() as usize)).map_or(NONE, Cell::get);
             lists &= lists - 1;
-            let mut block = self.list(list).map_or(NONE, Cell::get);
             let mut left = look;
             while block != NONE && left > 0 {
                 crate::steps::count();
@@ -132,13 +162,18 @@ impl Client {
                 let record = context.map.record(block as usize);
                 if record.state.load(Relaxed) >> LIST_SHIFT >= want
                     && let Some(choice) = self.place_in(context, block as usize, count, align)
+                    && best.as_ref().is_none_or(|best| choice.room < best.room)
                 {
-                    return Some(choice);
+                    let good = choice.room - count <= slack;
+                    best = Some(choice);
+                    if good {
+                        return best;
+                    }
                 }
                 block = record.next.load(Relaxed);
             }
         }
-        None
+        best
     }
 
     /// The lowest of the first blocks of these lists that have such a reach.
@@ -174,7 +209,7 @@ impl Client {
         if let Some(spot) = inside
             && spot.length == count
         {
-            return Some(Choice { block, spot, further: 0 });
+            return Some(Choice { block, spot, further: 0, room: count });
         }
         let length = flat.last_hole();
         let hole = flat.granules() - length;
@@ -183,15 +218,16 @@ impl Client {
         if own > 0 && own < count && length < room {
             let front = self.front(context, block + 1);
             if own + front >= count && length + front < room {
-                return Some(Choice { block, spot: Spot { hole, length, at }, further: count - own });
+                let spot = Spot { hole, length, at };
+                return Some(Choice { block, spot, further: count - own, room: length + front });
             }
         }
-        inside.map(|spot| Choice { block, spot, further: 0 })
+        inside.map(|spot| Choice { block, spot, further: 0, room: spot.length })
     }
 
     #[inline(never)]
     pub(super) fn settle_choice(&self, context: &Context, choice: &Choice, count: usize, long: bool) {
-        let Choice { block, spot, further } = choice;
+        let Choice { block, spot, further, .. } = choice;
         self.dedicate(context, *block, long);
         context.map.flat_here(*block).take(spot, count);
         if *further > 0 {

@@ -29,6 +29,8 @@ pub(super) const HOLE_LISTS: usize = 2 * MAX_CLASSES;
 pub(crate) const FREE_MASK: u32 = LONG - 1;
 /// The bit of a block's state that says that it is one for long pieces.
 const LONG: u32 = 1 << (LIST_SHIFT - 1);
+/// The bit of the list of empty blocks among the lists.
+pub(super) const EMPTY_BIT: u32 = 1 << HOLE_LISTS;
 /// Lists of the blocks for short pieces, and as many of those for long ones.
 const SHARE: usize = HOLE_LISTS / 2;
 /// The lists of blocks with a reach of 4 to 127 granules are those from 1 to this one: two, so that the longer requests need
@@ -68,7 +70,7 @@ pub(super) fn number_of(at: usize) -> usize {
 fn place_of(number: usize) -> u32 {
     match number {
         RUN_LIST => 1 << (HOLE_LISTS - 1),
-        EMPTY_LIST => 1 << HOLE_LISTS,
+        EMPTY_LIST => EMPTY_BIT,
         FULL_LIST => 0,
         _ if number >= LISTS => 1u32.wrapping_shl((number - LISTS) as u32),
         _ => 1u32.wrapping_shl((number + MAX_CLASSES) as u32),
@@ -92,7 +94,7 @@ pub(crate) fn list_of_state(state: u32) -> usize {
 #[inline(always)]
 pub(super) fn lists_for(want: u8, long: bool) -> u32 {
     let own = ((1 << SHARE) - 1) & !0 << hole_list(want);
-    1 << HOLE_LISTS | if long { own << SHARE } else { own }
+    EMPTY_BIT | if long { own << SHARE } else { own }
 }
 
 /// Those of some lists, as bits, whose blocks serve in the order of addresses: with a reach of 4 to 127 granules.

@@ -82,11 +82,9 @@ fn the_block_whose_holes_are_just_long_enough_serves_before_an_earlier_one() {
             let scene = roomy(3, block);
             let spots = with_holes(&scene, &[2 * length, length]);
             assert_eq!(c!(vmma_check_context(scene.context)), 0, "holes of {length} bytes, and of twice as many");
-            // From 512 KiB on all are in the last list, in the order of addresses.
-            let later = (length < 512 << 10) as usize;
-            assert_eq!(scene.alloc(length), spots[later], "{length} bytes");
+            assert_eq!(scene.alloc(length), spots[1], "{length} bytes");
             assert_eq!(c!(vmma_check_context(scene.context)), 0);
-            assert_eq!(scene.alloc(length), if later == 1 { spots[0] } else { spots[0].wrapping_byte_add(length) });
+            assert_eq!(scene.alloc(length), spots[0]);
             assert_eq!(c!(vmma_get_held_size(scene.client)), (Scene::BALLAST + 2) * block);
         }
     }
@@ -263,7 +261,7 @@ fn a_hole_across_two_blocks_serves_whichever_half_came_last() {
 /// Holes of 100 granules in the lower block, of 50 in the other one: both are near, though in lists of their own.
 #[test]
 #[cfg_attr(miri, ignore)]
-fn short_pieces_go_to_the_lower_block_though_the_other_one_is_tighter() {
+fn below_512_bytes_the_lower_block_serves_from_there_on_the_tighter_one() {
     let of_short_pieces = scene(3, 64 << 10);
     let pieces = of_short(&of_short_pieces, 2);
     let spots = [(31, 1600), (63, 800)].map(|(at, hole)| {
@@ -271,14 +269,26 @@ fn short_pieces_go_to_the_lower_block_though_the_other_one_is_tighter() {
         pieces[at].wrapping_byte_add(2048 - hole)
     });
     assert_eq!(of_short_pieces.alloc(400), spots[0]);
-    assert_eq!(of_short_pieces.alloc(800), spots[0].wrapping_byte_add(400));
-    // What is left of the first is too short now.
-    assert_eq!(of_short_pieces.alloc(416), spots[1]);
+    assert_eq!(of_short_pieces.alloc(800), spots[1]);
+    assert_eq!(of_short_pieces.alloc(416), spots[0].wrapping_byte_add(400));
 
     // The same where only blocks for long pieces are left.
     let of_long_pieces = roomy(2, 64 << 10);
     let spots = with_holes(&of_long_pieces, &[1600, 800]);
     assert_eq!(of_long_pieces.alloc(400), spots[0]);
-    assert_eq!(of_long_pieces.alloc(800), spots[0].wrapping_byte_add(400));
-    assert_eq!(of_long_pieces.alloc(416), spots[1]);
+    assert_eq!(of_long_pieces.alloc(800), spots[1]);
+    assert_eq!(of_long_pieces.alloc(416), spots[0].wrapping_byte_add(400));
+}
+
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_hole_across_two_blocks_is_as_long_as_both_its_parts() {
+    // 4096 bytes in the first block; 6144 from the end of the second to the front of the third.
+    let scene = scene(4, 64 << 10);
+    let pieces = of_short(&scene, 3);
+    let (inside, end, front) = (&pieces[10..12], pieces[63], &pieces[64..66]);
+    inside.iter().chain([&end]).chain(front).for_each(|&piece| scene.free(piece));
+    assert_eq!(scene.alloc(3840), inside[0], "though only 2048 bytes of the longer one lie in its block");
+    assert_eq!(scene.alloc(6000), end);
+    assert_eq!(c!(vmma_check_context(scene.context)), 0);
 }
