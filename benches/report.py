@@ -63,6 +63,18 @@ def escape(s):
 COLOURS = ["#0b6e4f", "#6bbf59", "#c1440e", "#e88c5a", "#7a7a7a", "#3d5a98", "#7fa7d9", "#b08bbf", "#d0c9a8", "#444444"]
 
 
+def mean(values):
+    return sum(values) / len(values)
+
+
+def merge_mixes(table, names, merge):
+    """One row for all sequences of the VM mix."""
+    rows_of = [table.pop(t) for t in list(table) if t.startswith("vm-mix-")]
+    values = {n: [row[n] for row in rows_of if n in row] for n in names}
+    if rows_of:
+        table["vm-mix"] = {n: merge(v) for n, v in values.items() if v}
+
+
 def bars(title, groups, names, data, unit, path, mark=None):
     """Grouped bars: one group per row, one bar per allocator; values above the axis are cut and written out."""
     bar, gap, left, top, height = 9, 16, 56, 64, 300
@@ -208,6 +220,10 @@ class Report:
         ratio, names = pivot(self.memory, "trace", "allocator", lambda r: int(r["size"]) / int(r["peak"]))
         block, _ = pivot(self.memory, "trace", "allocator", lambda r: int(r["block"]))
         held, _ = pivot(self.memory, "trace", "allocator", lambda r: int(r["roomy_held"]) / int(r["peak"]))
+        spread = {n: (min(v), max(v)) for n in names if (v := [ratio[t][n] for t in ratio if t.startswith("vm-mix-") and n in ratio[t]])}
+        mixes = sum(t.startswith("vm-mix-") for t in ratio)
+        for table, merge in ((ratio, mean), (held, mean), (block, lambda values: max(sorted(set(values)), key=values.count))):
+            merge_mixes(table, names, merge)
         single = [t for t in ratio if t not in ("vm-mix", "lua-server")]
         g = {n: geo([ratio[t].get(n) for t in single]) for n in names}
         lines = [[t] + [fmt(v.get(n), 3) for n in names] for t, v in ratio.items()]
@@ -217,7 +233,8 @@ class Report:
         self.write("memory.md", "# Memory: the smallest block, over the peak of live requested bytes\n\n"
                    "By bisection over the block's size, to 1/2000 of the peak, at an address aligned like a large mapping. Everything is in the block: the\n"
                    "allocator's records too. PACKED takes the alignment that the trace asks for (8 or 16), dlmalloc mspace its default of 16 or, in the\n"
-                   "second row, what is asked for; TLSF always gives 8, o1heap 32, libvmma's default mode 16 and more. \"best block\": the block size that needs least, chosen per trace.\n\n"
+                   "second row, what is asked for; TLSF always gives 8, o1heap 32, libvmma's default mode 16 and more. \"best block\": the block size that needs least, chosen per trace.\n"
+                   + (f"vm-mix is the mean of {mixes} random sequences, each with the block that is best for it.\n" if mixes else "") + "\n"
                    + markdown(["workload"] + names, lines) + "\n## The block sizes chosen, in bytes (0: the default)\n\n"
                    + markdown(["workload"] + best, [[t] + [str(block[t].get(n, "–")) for n in best] for t in block])
                    + "\n## Peak held in a roomy block, over the peak of live requested bytes\n\n"
@@ -226,7 +243,8 @@ class Report:
         mix = ratio.get("vm-mix", {})
         for name, goal_mix, goal_geo in ((OURS, 1.40, 1.40), ("PACKED, best block", 1.12, 1.14)):
             if mix.get(name):
-                self.goal(f"smallest block, {name}, VM mix", f"≤ {goal_mix:.2f}", f"{mix[name]:.3f}", mix[name] <= goal_mix)
+                self.goal(f"smallest block, {name}, VM mix", f"≤ {goal_mix:.2f}",
+                          f"{mix[name]:.3f} (mean of {mixes} sequences, {spread[name][0]:.3f} to {spread[name][1]:.3f})", mix[name] <= goal_mix)
             if g.get(name):
                 self.goal(f"smallest block, {name}, open traces", f"≤ {goal_geo:.2f}", f"{g[name]:.3f}", g[name] <= goal_geo)
         self.packed_over(ratio, single, POOLS, "dlmalloc / TLSF")

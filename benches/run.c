@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAX = 24, NAME = 64, TRACE_ROUNDS = 5, MICRO_ROUNDS = 3 /* rounds of one process */ };
+enum { MAX = 24, NAME = 64, TRACE_ROUNDS = 5, MICRO_ROUNDS = 3 /* rounds of one process */, MIXES = 12 /* random sequences */ };
 struct peer {
     char label[NAME], path[1024], variant[NAME], low[1060];
     int best; /* memory: block size is free */
@@ -200,19 +200,26 @@ static void traces(int rounds, FILE *out, char **paths, int memory)
         fflush(out);
     }
     if (memory) {
-        char answer[400];
+        char answer[400], command[40];
         fprintf(stderr, "vm-mix:");
         for (int i = 0; i < count; i++) {
             struct peer *p = &peers[i];
+            double sum = 0;
             start(p, 256, 3);
-            if (ask(p, p->best ? "fit mix-best" : "fit mix", answer, sizeof answer)) {
+            for (int sequence = 1; sequence <= MIXES; sequence++) {
+                snprintf(command, sizeof command, p->best ? "fit mix-best %d" : "fit mix %d", sequence);
                 unsigned long long v[5];
-                if (sscanf(answer, "%llu %llu %llu %llu %llu", v, v + 1, v + 2, v + 3, v + 4) == 5) {
-                    fprintf(out, "vm-mix\t%s\t%llu\t%llu\t%llu\t%llu\t%llu\n", p->label, v[0], v[1], v[2], v[3], v[4]);
-                    fprintf(stderr, " %s %.3f", p->label, (double)v[0] / (double)v[4]);
+                if (!ask(p, command, answer, sizeof answer)) {
+                    fprintf(stderr, " [skipped: %s (%s)]", p->label, p->skip);
+                    break;
                 }
-            } else
-                fprintf(stderr, " [skipped: %s (%s)]", p->label, p->skip);
+                if (sscanf(answer, "%llu %llu %llu %llu %llu", v, v + 1, v + 2, v + 3, v + 4) != 5)
+                    break;
+                fprintf(out, "vm-mix-%d\t%s\t%llu\t%llu\t%llu\t%llu\t%llu\n", sequence, p->label, v[0], v[1], v[2], v[3], v[4]);
+                sum += (double)v[0] / (double)v[4];
+                if (sequence == MIXES)
+                    fprintf(stderr, " %s %.3f", p->label, sum / MIXES);
+            }
             end(p);
         }
         fprintf(stderr, "\n");
