@@ -203,6 +203,20 @@ impl Map {
         unsafe { &*self.slabs.byte_add(bytes) }
     }
 
+    /// Has the processor fetch the records around one that lies so many bytes behind the first: programs that sweep go from slab to
+    /// slab, up or down. No more than a hint, and not on every processor.
+    #[inline(always)]
+    pub fn fetch_around(&self, bytes: usize) {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        for distance in [-128, -64, 64, 128] {
+            let record = self.slabs.cast::<i8>().wrapping_byte_add(bytes).wrapping_byte_offset(distance);
+            // SAFETY: nothing is read or written as far as the program can tell, and any address will do.
+            unsafe { core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(record) }
+        }
+        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+        let _ = bytes;
+    }
+
     /// The word of live bits that holds the bit of `granule`.
     #[inline(always)]
     pub fn live_word(&self, granule: usize) -> &AtomicU64 {

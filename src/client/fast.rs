@@ -459,6 +459,7 @@ impl Client {
             self.settle(context);
             return done();
         }
+        context.map.fetch_around(slab);
         let word = context.sizes.class(class).word_of(1 << ((within >> class) & 63));
         context.map.slab_behind(slab).free.store(word, Relaxed);
         self.link_slab(context, class, slab / size_of::<SlabRecord>());
