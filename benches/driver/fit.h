@@ -1,6 +1,6 @@
 /* fit.h - the smallest block in which a workload completes, by bisection over the block's size. Knows the adapter's
- * a_fit functions, the trace replay and the VM mix (random sequences, by number). The answer is the upper end of an interval whose lower end failed;
- * its width is 1/2000 of the workload's peak (at least 64 bytes). */
+ * a_fit functions, the trace replay and the VM mix (random sequences, by number). The answer is the upper end of an
+ * interval whose lower end failed; its width is 1/2000 of the workload's peak (at least 64 bytes). */
 #ifndef FIT_H
 #define FIT_H
 #include <sys/mman.h>

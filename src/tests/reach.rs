@@ -292,3 +292,13 @@ fn a_hole_across_two_blocks_is_as_long_as_both_its_parts() {
     assert_eq!(scene.alloc(6000), end);
     assert_eq!(c!(vmma_check_context(scene.context)), 0);
 }
+
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_hole_that_is_a_32nd_part_too_long_ends_the_search() {
+    for (longer, first) in [(4096 / 32, true), (4096 / 32 + 16, false)] {
+        let scene = roomy(2, 64 << 10);
+        let spots = with_holes(&scene, &[4096 + longer, 4096]);
+        assert_eq!(scene.alloc(4096), spots[!first as usize], "{longer} bytes too long");
+    }
+}
