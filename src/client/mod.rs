@@ -26,13 +26,13 @@ pub mod free;
 mod gate;
 pub mod idle;
 pub mod keep;
+mod life;
 pub mod limits;
 pub mod open;
 pub mod packed;
 pub mod pages;
 pub mod quarantine;
 pub mod reach;
-
 pub mod realloc;
 pub mod run;
 mod seal;
@@ -42,8 +42,6 @@ pub mod slab;
 
 use crate::context::Context;
 use crate::context::blocks::Claim;
-use crate::flags;
-use crate::memory::{NONE, kind};
 use crate::status::Status;
 use core::cell::Cell;
 use core::ffi::c_void;
@@ -208,164 +206,13 @@ impl Client {
         unsafe { &*context.map.slot(slot as usize).cast::<Client>() }
     }
 
-    // ---- life ----
-
-    /// Makes a new client.
-    pub fn create(context: &Context) -> Option<&Client> {
-        let _lock = context.lock();
-        let free = context.free_slot.get();
-        let client = if free != NONE {
-            let client = Client::slot_memory(context, free);
-            context.free_slot.set(client.held.get());
-            client.revive(context, free, fresh_life(context) << 8);
-            client
-        } else {
-            let slot = context.new_slot()?;
-            let memory = context.map.slot(slot as usize).cast::<Client>();
-            // SAFETY: a slot that nobody ever used, 512 bytes, 64-aligned. Zero is a valid (dead) client.
-            let client = unsafe {
-                memory.cast::<u8>().write_bytes(0, size_of::<Client>());
-                &*memory
-            };
-            client.revive(context, slot, fresh_life(context) << 8);
-            client
-        };
-        context.client_count.store(context.client_count.load(Relaxed) + 1, Relaxed);
-        Some(client)
-    }
-
-    fn revive(&self, context: &Context, slot: u32, owner: u32) {
-        self.context.set(context);
-        self.base.set(context.map.base());
-        self.units.set(context.map.unit_table());
-        self.lives.set(context.map.live_table());
-        self.slot.set(slot);
-        self.shared.set((context.flags & flags::SHARED_CLIENTS != 0) as u16);
-        self.limit.set(0);
-        self.guarantee.set(0);
-        self.handler.set(None);
-        self.handler_user.set(core::ptr::null_mut());
-        self.user_data.set(core::ptr::null_mut());
-        self.name.set([0; NAME_SIZE]);
-        self.owner.set(owner);
-        self.begin(context);
-        self.magic.store(self.expected_magic(), Relaxed);
-        self.seal();
-    }
-
-    /// The state of a client that holds nothing and remembers nothing.
-    fn begin(&self, context: &Context) {
-        self.granules.set(0);
-        self.held.set(0);
-        self.peak.set(0);
-        self.no_pieces_at.set(NONE);
-        self.last_status.store(0, Relaxed);
-        self.failed_count.set(0);
-        self.largest_failed.set(0);
-        for list in &self.lists {
-            list.set(NONE);
-        }
-        let slabs = if context.sizes.packed() { self.slabs.len() } else { context.sizes.count() };
-        for slab in self.slabs.iter().take(slabs) {
-            slab.set(NONE);
-        }
-        self.quarantine.reset();
-        self.forget_open();
-        self.forget_idle();
-        self.forget_caches(context);
-        self.open(context);
-    }
-
-    /// Hands everything back to the context and ends the client.
-    pub fn delete(&self) {
-        let context = self.context();
-        self.leave_held(context);
-        self.hand_back(context);
-        if self.guarantee.get() != 0 {
-            let _ = context.set_aside(&self.claim(context), 0);
-        }
-        let _lock = context.lock();
-        self.close();
-        self.magic.store(0, Relaxed);
-        self.owner.set(0);
-        self.held.set(context.free_slot.get());
-        context.free_slot.set(self.slot.get());
-        context.client_count.store(context.client_count.load(Relaxed) - 1, Relaxed);
-    }
-
-    /// Kills the handle without handing anything back: the whole context ends.
-    pub fn kill(&self) {
-        self.close();
-        self.leave_held(self.context());
-        self.magic.store(0, Relaxed);
-    }
-
-    /// Frees everything and starts again.
-    pub fn reset(&self) {
-        let context = self.context();
-        self.leave_held(context);
-        self.hand_back(context);
-        {
-            // Another thread that looks for a life reads ours under the same lock.
-            let _lock = context.lock();
-            self.owner.set(fresh_life(context) << 8);
-        }
-        self.begin(context);
-        self.seal();
-    }
-
-    /// Gives all blocks back; the cost is that of the blocks.
-    fn hand_back(&self, context: &Context) {
-        if self.held.get() == 0 {
-            return;
-        }
-        let claim = self.claim(context);
-        let mut given = 0;
-        if 2 * claim.held > context.watermark.load(Relaxed) {
-            given = context.give_owned(claim.owner);
-        } else {
-            for list in (0..Self::list_count(context)).filter_map(|list| self.list(list)) {
-                given += context.give_list(list.get());
-            }
-        }
-        context.account_list(given, &claim);
-        self.held.set(0);
-    }
-
-    /// All allocations end: wipes them if the context does that, and tells a memory tool.
-    #[inline]
-    fn leave_held(&self, context: &Context) {
-        if context.has(flags::WIPE) || context.map.tools.watch() {
-            self.leave_blocks(context);
-        }
-    }
-
-    #[cold]
-    fn leave_blocks(&self, context: &Context) {
-        let map = &context.map;
-        let shape = &map.shape;
-        for list in (0..Self::list_count(context)).filter_map(|list| self.list(list)) {
-            let mut block = list.get();
-            while block != NONE {
-                let record = map.record(block as usize);
-                let head = record.owner.load(Relaxed) & 0xff == kind::HEAD;
-                let start = (block as usize) << shape.block_shift;
-                let first = start >> shape.granule_shift;
-                // A run of blocks has the live bit of its head and no other.
-                let granules = if head { 1 } else { 1 << (shape.block_shift - shape.granule_shift) };
-                if map.tools.counts_allocations() {
-                    for granule in (first..first + granules).filter(|&granule| map.is_live(granule)) {
-                        map.tools.end(map.address_of(granule << shape.granule_shift), 0);
-                    }
-                }
-                for further in context.further(block as usize) {
-                    if context.has(flags::WIPE) {
-                        map.wipe(further << shape.block_shift, shape.block_size());
-                    }
-                    map.close(further << shape.block_shift, shape.block_size());
-                }
-                block = record.next.load(Relaxed);
-            }
+    /// Makes a dead client of a slot that nobody ever used.
+    fn dead_in(context: &Context, slot: u32) -> &Client {
+        let memory = context.map.slot(slot as usize).cast::<Client>();
+        // SAFETY: the context has just given these 512 bytes, 64-aligned, to no other slot. Zero is a valid (dead) client.
+        unsafe {
+            memory.cast::<u8>().write_bytes(0, size_of::<Client>());
+            &*memory
         }
     }
 
@@ -522,11 +369,6 @@ impl Client {
         let _lock = self.lock_shared(context);
         self.name.get()
     }
-}
-
-/// A life that no client of the context has. Its lock is held.
-fn fresh_life(context: &Context) -> u32 {
-    context.new_life(|context, slot| Client::in_slot(context, slot).map(|client| client.owner.get() >> 8))
 }
 
 /// The visible part of a name.
