@@ -68,11 +68,11 @@ def mean(values):
 
 
 def merge_mixes(table, names, merge):
-    """One row for all sequences of the VM mix."""
+    """One row for all sequences of the VM mix, of those allocators that complete each."""
     rows_of = [table.pop(t) for t in list(table) if t.startswith("vm-mix-")]
     values = {n: [row[n] for row in rows_of if n in row] for n in names}
     if rows_of:
-        table["vm-mix"] = {n: merge(v) for n, v in values.items() if v}
+        table["vm-mix"] = {n: merge(v) for n, v in values.items() if len(v) == len(rows_of)}
 
 
 def bars(title, groups, names, data, unit, path, mark=None):
@@ -234,7 +234,7 @@ class Report:
                    "By bisection over the block's size, to 1/2000 of the peak, at an address aligned like a large mapping. Everything is in the block: the\n"
                    "allocator's records too. PACKED takes the alignment that the trace asks for (8 or 16), dlmalloc mspace its default of 16 or, in the\n"
                    "second row, what is asked for; TLSF always gives 8, o1heap 32, libvmma's default mode 16 and more. \"best block\": the block size that needs least, chosen per trace.\n"
-                   + (f"vm-mix is the mean of {mixes} random sequences, each with the block that is best for it.\n" if mixes else "") + "\n"
+                   + (f"vm-mix is the mean of {mixes} random sequences. The best block is chosen for each; the next table has the one chosen most.\n" if mixes else "") + "\n"
                    + markdown(["workload"] + names, lines) + "\n## The block sizes chosen, in bytes (0: the default)\n\n"
                    + markdown(["workload"] + best, [[t] + [str(block[t].get(n, "–")) for n in best] for t in block])
                    + "\n## Peak held in a roomy block, over the peak of live requested bytes\n\n"

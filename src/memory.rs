@@ -204,7 +204,7 @@ impl Map {
     }
 
     /// Has the processor fetch the records around one that lies so many bytes behind the first: programs that sweep go from slab to
-    /// slab, up or down. No more than a hint, and not on every processor.
+    /// slab, up or down. Two cache lines to either side; no more than a hint, and not on every processor.
     #[inline(always)]
     pub fn fetch_around(&self, bytes: usize) {
         #[cfg(all(target_arch = "x86_64", not(miri)))]

@@ -5,7 +5,7 @@
 #define FIT_H
 #include <sys/mman.h>
 
-enum { MIX_LIVE = 10000, MIX_STEPS = 200000, MIX_SEQUENCE = 7 };
+enum { MIX_LIVE = 10000, MIX_STEPS = 200000 };
 struct mix_step { uint32_t slot, size; };
 static struct mix_step *mix_steps;
 static uint64_t mix_peak;
@@ -56,7 +56,7 @@ static int mix_fits(void)
 static char *fit_memory;
 static size_t fit_held;
 
-static int fit_try(size_t size, size_t block, int mix)
+static int fit_try(size_t size, size_t block, unsigned mix)
 {
     if (!a_fit_begin(fit_memory, size, block))
         return 0;
@@ -86,18 +86,18 @@ static void fit_search(unsigned mix, const size_t *blocks, int count)
     fit_memory = raw + (align - (uintptr_t)raw % align) % align;
     for (int b = 0; b < count; b++) {
         size_t lo = peak, hi = best ? best - step : roomy;
-        if (hi <= lo || !fit_try(hi, blocks[b], mix != 0))
+        if (hi <= lo || !fit_try(hi, blocks[b], mix))
             continue; /* no better than what is known (success is taken to be monotone in the size) */
         if (!best)
             roomy_held = fit_held;
         size_t held = fit_held;
-        if (hi > 2 * peak && fit_try(2 * peak, blocks[b], mix != 0)) {
+        if (hi > 2 * peak && fit_try(2 * peak, blocks[b], mix)) {
             hi = 2 * peak;
             held = fit_held;
         }
         while (hi - lo > step) {
             size_t mid = (lo + (hi - lo) / 2) & ~(size_t)15;
-            if (fit_try(mid, blocks[b], mix != 0)) {
+            if (fit_try(mid, blocks[b], mix)) {
                 hi = mid;
                 held = fit_held;
             } else
@@ -119,8 +119,10 @@ static void fit_command(const char *what)
     static const size_t defaults[] = { 0 };
     static const size_t all[] = { 0, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072, 262144, 1048576 };
     const char *number = strchr(what, ' ');
-    unsigned mix = strncmp(what, "mix", 3) ? 0 : number ? (unsigned)atoi(number) : MIX_SEQUENCE;
     int free_block = strstr(what, "best") != NULL;
+    unsigned mix = strncmp(what, "mix", 3) || !number ? 0 : (unsigned)atoi(number);
+    if (!mix && strncmp(what, "trace", 5))
+        stop("fit trace[-best], or mix[-best] and the number of a sequence");
     fit_search(mix, free_block ? all : defaults, free_block ? 11 : 1);
 }
 #endif

@@ -7,8 +7,8 @@
 //!
 //! Long pieces and short ones have blocks of their own as long as there are blocks to be had: a hole that a long piece
 //! leaves is there for the next, and not half used up by a few short ones. An empty block becomes one or the other with its
-//! first piece. Of the blocks whose reach is below 128 granules the lowest serves (but for those with hardly any room): the
-//! one that just serves would send short pieces all over the memory.
+//! first piece. Pieces of less than 512 bytes take the lowest of the blocks whose reach is below 128 granules (but for those
+//! with hardly any room): the one that just serves would send short pieces all over the memory. Longer ones are fitted (packed.rs).
 //!
 //! Invariants: the reach in a block's state is the right one, and so is its list; the number of free granules in its
 //! state is that of its map, as far as it fits.
