@@ -37,9 +37,14 @@ pub const fn sum_words(words: usize) -> usize {
     if words > PLAIN_WORDS { words_for(words) } else { 0 }
 }
 
+/// Words for so many bytes. None are so many that this could overflow.
+const fn eighths(bytes: usize) -> usize {
+    (bytes + 7) >> 3
+}
+
 /// Words of bytes that say how long the longest holes are: one for each word of edges, then one for each group.
 pub const fn longest_words(words: usize) -> usize {
-    words.div_ceil(8) + if words > GROUP { words.div_ceil(GROUP).div_ceil(8) } else { 0 }
+    eighths(words) + if words > GROUP { eighths(words.div_ceil(GROUP)) } else { 0 }
 }
 
 /// A length as a byte: itself, then four steps a doubling. 0: none.
@@ -363,7 +368,7 @@ impl<'a, W: Words<'a>> Flat<W> {
 
     /// The number of a group's byte.
     pub fn group_byte(&self, group: usize) -> usize {
-        self.0.count().div_ceil(8) * 8 + group
+        eighths(self.0.count()) * 8 + group
     }
 
     /// The words whose bytes speak for a group of words; of all if there is only one.
@@ -373,7 +378,7 @@ impl<'a, W: Words<'a>> Flat<W> {
             return self.0.eights();
         }
         let from = number * (GROUP / 8);
-        self.0.eights().get(from..(from + GROUP / 8).min(self.0.count().div_ceil(8))).unwrap_or(&[])
+        self.0.eights().get(from..(from + GROUP / 8).min(eighths(self.0.count()))).unwrap_or(&[])
     }
 
     /// The code of the longest hole.

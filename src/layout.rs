@@ -5,7 +5,7 @@
 //!  | … | header | 4 slots | tables … | … | block 0 … block N-1 | … |
 //!      ^ origin: 64-aligned               ^ base: multiple of block_size
 //!
-//!  tables, each 64-aligned: blocks | free | units | lives | slabs | nodes | sums | longest | caches | slack
+//!  tables, each 64-aligned: blocks | free | units | lives | uses | slabs | nodes | sums | longest | caches | slack
 //! ```
 //!
 //! PACKED contexts have no records of units and slabs; sums and longest are theirs alone. N is the largest number of
@@ -16,7 +16,7 @@
 //! May know: sizes, space, flat (how large their records are). Pure arithmetic over numbers; no pointers.
 
 use crate::flat::{longest_words, sum_words};
-use crate::sizes::{MIN_CELL, unit_shift};
+use crate::sizes::{MIN_CELL, slab_order, unit_shift};
 use crate::space::space_words;
 
 /// All tables begin at multiples of this: a cache line.
@@ -25,7 +25,9 @@ pub const TABLE_ALIGN: usize = 64;
 pub const FIRST_SLOTS: usize = 4;
 pub const SLOT_SIZE: usize = 512;
 pub const BLOCK_RECORD_SIZE: usize = 32;
-pub const SLAB_RECORD_SIZE: usize = 16;
+pub const SLAB_RECORD_SIZE: usize = 8;
+/// One for every two units: no slab is shorter.
+pub const USES_SIZE: usize = 4;
 /// Block numbers are 32 bits; the highest values are kept for marks.
 pub const MAX_BLOCKS: usize = (u32::MAX - 15) as usize;
 /// So are the numbers of units.
@@ -48,6 +50,10 @@ const DEFAULT_FREE_BLOCKS: usize = 16;
 #[repr(C)]
 pub struct Shape {
     pub alignment: usize,
+    /// Granules of one block.
+    pub granules: usize,
+    /// Units of a slab; the same as a power is `slab_order`.
+    pub slab_units: usize,
     pub block_shift: u32,
     pub unit_shift: u32,
     /// log2 of the granule: the distance of two live bits, 8 or 16 bytes.
@@ -56,10 +62,13 @@ pub struct Shape {
     pub cache_entries: u32,
     /// Words in which the free units of one block are kept.
     pub node_words: u32,
+    pub slab_order: u32,
     /// One byte for every 16 of memory: how much of an allocation is red zone.
     pub slack: bool,
     /// Blocks are flat: without units.
     pub packed: bool,
+    /// One bit for every granule: does a piece that begins there wait in quarantine?
+    pub waits: bool,
 }
 
 /// What of the flags decides about the shape.
@@ -88,16 +97,21 @@ impl Shape {
         let unit_shift = unit_shift(block_shift, alignment);
         let granule_shift = if alignment < MIN_CELL { 3 } else { 4 };
         let live_words = 1 << (block_shift - granule_shift - 6);
+        let slab_order = slab_order(block_shift - unit_shift);
         let unit_words = space_words(1 << (block_shift - unit_shift));
         Shape {
             alignment,
+            granules: 1 << (block_shift - granule_shift),
+            slab_units: 1 << slab_order,
             block_shift,
             unit_shift,
             granule_shift,
             cache_entries: cache_entries as u32,
             node_words: if extras.packed { live_words } else { unit_words as u32 },
+            slab_order,
             slack: extras.slack,
             packed: extras.packed,
+            waits: extras.quarantine && !extras.packed,
         }
     }
 
@@ -115,12 +129,30 @@ impl Shape {
     }
 
     pub fn live_words_per_block(&self) -> usize {
-        1 << (self.block_shift - self.granule_shift - 6)
+        self.granules / 64
     }
 
     /// Units with a word and a record: PACKED has none.
     pub fn unit_records_per_block(&self) -> usize {
         if self.packed { 0 } else { self.units_per_block() }
+    }
+
+    /// The first unit of the slab that a granule lies in.
+    pub fn slab_of(&self, granule: usize) -> usize {
+        granule >> (self.unit_shift - self.granule_shift) & !(self.slab_units - 1)
+    }
+
+    pub fn uses_per_block(&self) -> usize {
+        self.unit_records_per_block() / 2
+    }
+
+    pub fn slab_records_per_block(&self) -> usize {
+        self.unit_records_per_block() >> self.slab_order
+    }
+
+    /// With `waits` the words of these follow all live words, in the same table.
+    pub fn live_table_per_block(&self) -> usize {
+        self.live_words_per_block() << self.waits as u32
     }
 
     /// Words that say which units are free; PACKED: the words of edges.
@@ -137,7 +169,7 @@ impl Shape {
     }
 
     pub fn granules_per_block(&self) -> usize {
-        1 << (self.block_shift - self.granule_shift)
+        self.granules
     }
 }
 
@@ -149,6 +181,7 @@ pub struct Tables {
     pub free: usize,
     pub units: usize,
     pub lives: usize,
+    pub uses: usize,
     pub slabs: usize,
     pub nodes: usize,
     pub sums: usize,
@@ -170,8 +203,9 @@ impl Tables {
             (&mut tables.blocks, BLOCK_RECORD_SIZE, 0),
             (&mut tables.free, 0, crate::bitmap::words_for(blocks) * 8),
             (&mut tables.units, shape.unit_records_per_block() * 4, 0),
-            (&mut tables.lives, shape.live_words_per_block() * 8, 0),
-            (&mut tables.slabs, shape.unit_records_per_block() * SLAB_RECORD_SIZE, 0),
+            (&mut tables.lives, shape.live_table_per_block() * 8, 0),
+            (&mut tables.uses, shape.uses_per_block() * USES_SIZE, 0),
+            (&mut tables.slabs, shape.slab_records_per_block() * SLAB_RECORD_SIZE, 0),
             (&mut tables.nodes, shape.node_words_per_block() * 8, 0),
             (&mut tables.sums, shape.sum_words_per_block() * 8, 0),
             (&mut tables.longest, shape.longest_per_block() * 8, 0),
@@ -182,7 +216,7 @@ impl Tables {
         // Where these two are in the order. Their distance matters where there are caches; smaller blocks, and so smaller
         // contexts, would pay for it.
         const LIVES: usize = 4;
-        const CACHES: usize = 9;
+        const CACHES: usize = 10;
         let keep_apart = shape.block_shift >= DEFAULT_BLOCK_SHIFT && shape.cache_entries > 0 && !shape.packed;
         let mut lives = 0;
         for (number, (start, per_block, more)) in order.into_iter().enumerate() {

@@ -15,7 +15,7 @@
 
 use crate::flat::{Flat, Words};
 use crate::layout::{FIRST_SLOTS, Layout, SLOT_SIZE, Shape};
-pub use crate::records::{BlockRecord, NONE, SlabRecord, kind};
+pub use crate::records::{BlockRecord, NONE, SlabRecord, Uses, kind};
 use crate::tools::Tools;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -34,6 +34,7 @@ pub struct Map {
     free: *const Cell<u64>,
     units: *const AtomicU32,
     lives: *const AtomicU64,
+    uses: *const Uses,
     slabs: *const SlabRecord,
     nodes: *const Cell<u64>,
     sums: *const AtomicU64,
@@ -65,6 +66,7 @@ impl Map {
             free: origin.wrapping_add(tables.free).cast(),
             units: origin.wrapping_add(tables.units).cast(),
             lives: origin.wrapping_add(tables.lives).cast(),
+            uses: origin.wrapping_add(tables.uses).cast(),
             slabs: origin.wrapping_add(tables.slabs).cast(),
             nodes: origin.wrapping_add(tables.nodes).cast(),
             sums: origin.wrapping_add(tables.sums).cast(),
@@ -98,6 +100,10 @@ impl Map {
         self.lives
     }
 
+    pub fn uses_table(&self) -> *const Uses {
+        self.uses
+    }
+
     pub fn cache_table(&self) -> *const Cell<u32> {
         self.caches
     }
@@ -112,7 +118,7 @@ impl Map {
     pub fn checksum(&self) -> u64 {
         use crate::mix::mix;
         let shape = &self.shape;
-        let tables: [usize; 25] = [
+        let tables: [usize; 30] = [
             self.memory.addr(),
             self.size,
             self.origin.addr(),
@@ -122,6 +128,7 @@ impl Map {
             self.free.addr(),
             self.units.addr(),
             self.lives.addr(),
+            self.uses.addr(),
             self.slabs.addr(),
             self.nodes.addr(),
             self.sums.addr(),
@@ -131,6 +138,8 @@ impl Map {
             self.caches.addr(),
             self.slack.addr(),
             shape.alignment,
+            shape.granules,
+            shape.slab_units,
             shape.block_shift as usize,
             shape.unit_shift as usize,
             shape.granule_shift as usize,
@@ -138,6 +147,8 @@ impl Map {
             shape.node_words as usize,
             shape.packed as usize,
             shape.slack as usize,
+            shape.waits as usize,
+            shape.slab_order as usize,
         ];
         tables.iter().fold(self.tools.number() as u64, |hash, &value| mix(hash, value as u64))
     }
@@ -186,35 +197,33 @@ impl Map {
         unsafe { &*self.units.add(unit) }
     }
 
+    /// Of the slab that begins at a unit; of those in which none can begin, the even ones have an entry as well.
     #[inline(always)]
-    pub fn slab(&self, unit: usize) -> &SlabRecord {
-        debug_assert!(unit < self.unit_count());
-        // SAFETY: as in `record`; the table has one entry for every unit.
-        unsafe { &*self.slabs.add(unit) }
+    pub fn uses(&self, unit: usize) -> &Uses {
+        debug_assert!(unit < self.unit_count() && unit & 1 == 0);
+        // SAFETY: as in `record`; the table has one entry for every two units.
+        unsafe { &*self.uses.add(unit / 2) }
     }
 
-    /// The same by how far behind the first record it lies: the unit's number times 16, without the detour over the number.
     #[inline(always)]
-    pub fn slab_behind(&self, bytes: usize) -> &SlabRecord {
-        debug_assert!(
-            bytes.is_multiple_of(size_of::<SlabRecord>()) && bytes / size_of::<SlabRecord>() < self.unit_count()
-        );
-        // SAFETY: as in `slab`.
-        unsafe { &*self.slabs.byte_add(bytes) }
+    pub fn slab(&self, slab: usize) -> &SlabRecord {
+        debug_assert!(slab < self.unit_count() && slab & ((1 << self.shape.slab_order) - 1) == 0);
+        // SAFETY: as in `record`; the table has one entry for every slab that can be.
+        unsafe { &*self.slabs.add(slab >> self.shape.slab_order) }
     }
 
-    /// Has the processor fetch the records around one that lies so many bytes behind the first: programs that sweep go from slab to
-    /// slab, up or down. Two cache lines to either side; no more than a hint, and not on every processor.
+    /// Has the processor fetch the records around that of a slab: programs that sweep go from slab to slab, up or down. Two
+    /// cache lines to either side; no more than a hint, and not on every processor.
     #[inline(always)]
-    pub fn fetch_around(&self, bytes: usize) {
+    pub fn fetch_around(&self, slab: usize) {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         for distance in [-128, -64, 64, 128] {
-            let record = self.slabs.cast::<i8>().wrapping_byte_add(bytes).wrapping_byte_offset(distance);
+            let record = self.uses.wrapping_add(slab / 2).cast::<i8>().wrapping_byte_offset(distance);
             // SAFETY: nothing is read or written as far as the program can tell, and any address will do.
             unsafe { core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(record) }
         }
         #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-        let _ = bytes;
+        let _ = slab;
     }
 
     /// The word of live bits that holds the bit of `granule`.
@@ -223,6 +232,21 @@ impl Map {
         debug_assert!(granule >> 6 < self.blocks * self.shape.live_words_per_block());
         // SAFETY: as in `record`; the table has one bit for every granule.
         unsafe { &*self.lives.add(granule >> 6) }
+    }
+
+    /// The words of live bits of so many granules, a multiple of 64.
+    #[inline(always)]
+    pub fn live_words(&self, granule: usize, count: usize) -> &[AtomicU64] {
+        debug_assert!((granule + count) >> 6 <= self.blocks * self.shape.live_words_per_block());
+        // SAFETY: as in `live_word`.
+        unsafe { core::slice::from_raw_parts(self.lives.add(granule >> 6), count >> 6) }
+    }
+
+    /// QUARANTINE: the word of the bits of what waits there that holds the bit of `granule`.
+    pub fn wait_word(&self, granule: usize) -> &AtomicU64 {
+        debug_assert!(self.shape.waits && granule >> 6 < self.blocks * self.shape.live_words_per_block());
+        // SAFETY: as in `live_word`; with QUARANTINE, and units, the table has as many words again.
+        unsafe { &*self.lives.add(self.blocks * self.shape.live_words_per_block() + (granule >> 6)) }
     }
 
     /// PACKED: the word of edges that holds the bit of `granule`.
@@ -249,10 +273,19 @@ impl Map {
     #[inline(always)]
     pub fn set_live(&self, granule: usize, live: bool) {
         let word = if self.shape.packed { self.edge_word(granule) } else { self.live_word(granule) };
-        let bit = 1u64 << (granule & 63);
-        let old = word.load(Relaxed);
-        // Not a read-modify-write: a live word belongs to one block, and that to one client.
-        word.store(if live { old | bit } else { old & !bit }, Relaxed);
+        turn_bit(word, granule, live);
+    }
+
+    /// QUARANTINE: does a piece wait there?
+    pub fn is_waiting(&self, granule: usize) -> bool {
+        self.wait_word(granule).load(Relaxed) >> (granule & 63) & 1 != 0
+    }
+
+    /// QUARANTINE: notes that a piece waits there, or no longer does.
+    pub fn set_waiting(&self, granule: usize, waiting: bool) {
+        if self.shape.waits {
+            turn_bit(self.wait_word(granule), granule, waiting);
+        }
     }
 
     /// PACKED: where nothing began something dead begins.
@@ -353,18 +386,23 @@ impl Map {
         unsafe { &*self.slack.add(offset / 16) }
     }
 
-    /// Makes the unit words, live words and slab records of a block in which nothing lies say "nothing"; PACKED: one hole.
+    /// Makes all records of what lies in a block, in which nothing lies, say so; PACKED: one hole.
     pub fn clear_block_words(&self, block: usize) {
         if self.shape.packed {
             return self.flat(block).init();
         }
         debug_assert!(block < self.blocks);
-        let (first, units, words) =
-            (self.first_unit(block), self.shape.units_per_block(), self.shape.live_words_per_block());
+        let shape = &self.shape;
+        let (first, units, words) = (self.first_unit(block), shape.units_per_block(), shape.live_words_per_block());
+        let (uses, slabs) = (shape.uses_per_block(), shape.slab_records_per_block());
         // SAFETY: as in `record`; each table has so many entries for every block. Other threads may ask for unit and
-        // live words at any time, but nothing leads to the slab records of a block without slabs.
+        // live words at any time, but nothing leads to the other records of a block without slabs.
         let (of_units, lives) = unsafe {
-            self.slabs.add(first).cast_mut().write_bytes(0, units);
+            self.uses.add(block * uses).cast_mut().write_bytes(0, uses);
+            self.slabs.add(block * slabs).cast_mut().write_bytes(0, slabs);
+            if shape.waits {
+                self.lives.add((self.blocks + block) * words).cast_mut().write_bytes(0, words);
+            }
             (
                 core::slice::from_raw_parts(self.units.add(first), units),
                 core::slice::from_raw_parts(self.lives.add(block * words), words),
@@ -476,6 +514,13 @@ impl Map {
         // SAFETY: the byte lies in the blocks, in a red zone or in quarantined memory.
         unsafe { self.base.add(offset).write_volatile(value) }
     }
+}
+
+/// Not a read-modify-write: a word belongs to one block, and that to one client.
+#[inline(always)]
+fn turn_bit(word: &AtomicU64, granule: usize, on: bool) {
+    let (old, bit) = (word.load(Relaxed), 1 << (granule & 63));
+    word.store(if on { old | bit } else { old & !bit }, Relaxed);
 }
 
 /// PACKED: where the words of one block are. Atomics any thread may read; the others belong to the block's owner.

@@ -3,7 +3,7 @@
 //! Their fields are atomics, read and written relaxed, because other threads may ask about any address at any time.
 //! May know: layout (how large they are).
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// "No block", "no unit", "no slot" in 32-bit links.
 pub const NONE: u32 = u32::MAX;
@@ -41,12 +41,39 @@ pub struct BlockRecord {
     pub cache_pieces: AtomicU32,
 }
 
-/// One unit's further record, 16 bytes: the slab's for the first unit of a slab.
+/// How many cells of a slab are in use (live, in a cache, or waiting in the open word), less one; where no slab begins 0.
+///
+/// Less one, so that a free that more has to be done for ends below zero: the last cell in use, the first one of a slab that
+/// was full (`FULL` is its highest bit), and what is no slab's. To all others it is a subtraction and nothing else.
+#[repr(transparent)]
+pub struct Uses(AtomicU32);
+
+impl Uses {
+    /// In a slab that has no free cell, and so is in no list.
+    pub const FULL: u32 = 1 << 31;
+    /// Nothing is in use.
+    pub const IDLE: u32 = u32::MAX;
+
+    #[inline(always)]
+    pub fn get(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
+
+    #[inline(always)]
+    pub fn set(&self, value: u32) {
+        self.0.store(value, Relaxed);
+    }
+
+    /// Of a slab: how many cells are in use.
+    #[inline]
+    pub fn count(&self) -> u32 {
+        self.get().wrapping_add(1) & !Uses::FULL
+    }
+}
+
+/// A slab's neighbours in its list, 8 bytes.
 #[repr(C)]
 pub struct SlabRecord {
-    /// Bit i = cell i is free. If any is, the bits behind the last cell are set as well (sizes.rs: `word_of`).
-    pub free: AtomicU64,
-    /// Neighbours in the list of slabs with free cells.
     pub next: Link,
     pub prev: Link,
 }
@@ -77,4 +104,5 @@ impl SlabRecord {
 }
 
 const _: () = assert!(size_of::<BlockRecord>() == crate::layout::BLOCK_RECORD_SIZE);
+const _: () = assert!(size_of::<Uses>() == crate::layout::USES_SIZE);
 const _: () = assert!(size_of::<SlabRecord>() == crate::layout::SLAB_RECORD_SIZE);

@@ -3,7 +3,7 @@
 //! A request goes one of three ways, smallest first:
 //!
 //! ```text
-//!   slab class c   cells of `cell(c)` bytes, cut out of a slab of 2^slab_order units
+//!   slab class c   cells of `cell(c)` bytes, cut out of a slab
 //!   units          n units of one block, from the block's buddy allocator
 //!   blocks         n whole blocks and some units of one more, from the context
 //! ```
@@ -12,8 +12,8 @@
 //! so everything is naturally aligned. With PACKED there is one way only: a piece of so many bytes, the request rounded
 //! up to the alignment.
 //!
-//! Invariants: cells ascend; each is a multiple of the alignment; a slab has 2 to 64 cells (they are the bits
-//! of one word) and fits a block; `class_of(n)` is the first class whose cell holds n bytes.
+//! Invariants: cells ascend; each is a multiple of the alignment; all slabs of a context have the
+//! same length, and at least four cells; `class_of(n)` is the first class whose cell holds n bytes.
 //! May know: nothing. Plain arithmetic, no pointers.
 
 /// Places for slab classes. (PACKED has none, and as many lists of blocks more.)
@@ -28,9 +28,11 @@ const NO_CLASS: u8 = 0xff;
 /// No cell is smaller, whatever the alignment: it would cost more in records than it saves.
 pub const MIN_CELL: usize = 16;
 
-/// The free word of a slab that has nothing in use, whatever its class: the bits behind the last cell are set wherever any
-/// cell is free. So one comparison with a constant finds it.
-pub const ALL_FREE: u64 = !0;
+/// log2 of the units of a slab, whatever its class, in a block of 2^order_max units: eight units, a quarter of a smaller
+/// block, but never less than two.
+pub fn slab_order(order_max: u32) -> u32 {
+    order_max.saturating_sub(2).clamp(1, 3)
+}
 
 /// What one slab class looks like.
 #[derive(Clone, Copy)]
@@ -40,38 +42,22 @@ pub struct Class {
     pub cell: u32,
     /// Most entries of a cache of this class.
     pub most_cached: u32,
-    /// The bits of a slab's cells in its free word.
-    pub full: u64,
-    /// A slab is 2^slab_order units.
-    pub slab_order: u32,
-    /// Cells per slab, 2 to 64.
+    /// Cells of a slab.
     pub cells: u32,
 }
 
 impl Class {
-    const NONE: Class = Class { cell: 0, most_cached: 0, full: 0, slab_order: 0, cells: 0 };
+    const NONE: Class = Class { cell: 0, most_cached: 0, cells: 0 };
 
-    fn new(cell: usize, slab_order: u32, slab_bytes: usize) -> Class {
-        let cells = slab_bytes.checked_div(cell).unwrap_or(0).min(64);
-        Class {
-            cell: cell as u32,
-            most_cached: most_cached(cell) as u32,
-            full: !0 >> ((64 - cells as u32) & 63),
-            slab_order,
-            cells: cells as u32,
-        }
+    fn new(cell: usize, slab_bytes: usize) -> Class {
+        let cells = slab_bytes >> cell.trailing_zeros();
+        Class { cell: cell as u32, most_cached: most_cached(cell) as u32, cells: cells as u32 }
     }
 
-    /// The first unit of the slab of this class that holds `unit`.
+    /// A bit for each cell of a part: the first 64 cells of a slab, the next 64, and so on; fewer if a slab has fewer.
     #[inline(always)]
-    pub fn slab_of(&self, unit: usize) -> usize {
-        unit & (!0 << self.slab_order)
-    }
-
-    /// The free word of a slab with these free cells.
-    #[inline(always)]
-    pub fn word_of(&self, cells: u64) -> u64 {
-        if cells == 0 { 0 } else { cells | !self.full }
+    pub fn full(&self) -> u64 {
+        !0 >> (64u32.saturating_sub(self.cells) & 63)
     }
 
     /// Which cell holds the byte at `offset` in the slab.
@@ -123,8 +109,6 @@ pub struct Sizes {
     count: u8,
     table: [u8; TABLE_BYTES / TABLE_STEP + 1],
     classes: [Class; MAX_CLASSES],
-    /// What the fast path asks of a class, where it finds it at once: how many times 16 bytes a slab has, less one. 0 for runs.
-    pub slab_mask: [u16; MAX_CLASSES],
 }
 
 /// log2 of the unit of a context: 1 KiB, an eighth of a smaller block, never less than the alignment.
@@ -153,11 +137,11 @@ impl Sizes {
             count: 0,
             table: [NO_CLASS; TABLE_BYTES / TABLE_STEP + 1],
             classes: [Class::NONE; MAX_CLASSES],
-            slab_mask: [0; MAX_CLASSES],
         };
+        let slab_bytes = 1 << (unit_shift + slab_order(block_shift - unit_shift));
         let mut cell = alignment.max(MIN_CELL);
         while cell < 1 << unit_shift && !packed {
-            sizes.add(cell, sizes.natural_slab_order(cell));
+            sizes.add(cell, slab_bytes);
             cell *= 2;
         }
         for step in 0..sizes.table.len() {
@@ -169,19 +153,9 @@ impl Sizes {
         sizes
     }
 
-    /// As many cells as a word has bits, in at most eight units and a quarter of a block.
-    fn natural_slab_order(&self, cell: usize) -> u32 {
-        let bytes = (64 * cell).min(8 << self.unit_shift).min(1 << (self.block_shift - 2));
-        log2_ceil(bytes).max(self.unit_shift) - self.unit_shift
-    }
-
-    fn add(&mut self, cell: usize, order: u32) {
-        let slab_bytes = 1usize << (self.unit_shift + order);
+    fn add(&mut self, cell: usize, slab_bytes: usize) {
         if let Some(class) = self.classes.get_mut(self.count as usize) {
-            *class = Class::new(cell, order, slab_bytes);
-            if let Some(mask) = self.slab_mask.get_mut(self.count as usize) {
-                *mask = (slab_bytes / 16).wrapping_sub(1) as u16;
-            }
+            *class = Class::new(cell, slab_bytes);
             self.count += 1;
         }
     }
@@ -194,11 +168,7 @@ impl Sizes {
         hash = mix(hash, (self.count as u64) << 1 | self.packed as u64);
         for class in &self.classes {
             hash = mix(hash, (class.cell as u64) << 32 | class.most_cached as u64);
-            hash = mix(hash, class.full);
-            hash = mix(hash, (class.slab_order as u64) << 32 | class.cells as u64);
-        }
-        for mask in &self.slab_mask {
-            hash = mix(hash, *mask as u64);
+            hash = mix(hash, class.cells as u64);
         }
         for entries in self.table.chunks(8) {
             hash = mix(hash, entries.iter().fold(0, |word, &entry| word << 8 | entry as u64));
@@ -237,10 +207,16 @@ impl Sizes {
     /// many times the alignment it is, less one. A number that no cache has for every other size, 0 included.
     #[inline(always)]
     pub fn cache_class(&self, size: usize) -> usize {
-        let last = size.wrapping_sub(1);
         if self.packed {
-            return last >> self.alignment.trailing_zeros();
+            return size.wrapping_sub(1) >> self.alignment.trailing_zeros();
         }
+        self.cache_class_of_two(size)
+    }
+
+    /// The same without PACKED.
+    #[inline(never)]
+    fn cache_class_of_two(&self, size: usize) -> usize {
+        let last = size.wrapping_sub(1);
         if last < TABLE_BYTES {
             let class = self.table.get(last / TABLE_STEP + 1).copied().unwrap_or(NO_CLASS);
             if class != NO_CLASS {

@@ -14,6 +14,7 @@
 //! Cost: a few instructions for each order.
 //! May know: steps. Wrong numbers are refused, nothing can panic.
 
+use crate::bitmap::count_ones;
 use core::cell::Cell;
 
 /// Most units.
@@ -113,7 +114,7 @@ impl<'a> Word<'a> {
     }
 
     /// The order of the largest free run.
-    #[inline(always)]
+    #[inline(never)]
     pub fn largest(&self) -> Option<u32> {
         let runs = self.bits.get();
         if runs == 0 {
@@ -136,7 +137,7 @@ impl<'a> Word<'a> {
 
     /// Free units in all.
     pub fn free_units(&self) -> usize {
-        self.bits.get().count_ones() as usize
+        count_ones(self.bits.get())
     }
 
     /// Is no bit set behind the last unit?

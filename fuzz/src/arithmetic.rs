@@ -3,7 +3,7 @@
 
 use crate::bytes::Bytes;
 use crate::layout::{self, Error, Extras, Layout, Tables};
-use crate::sizes::{MAX_CLASSES, Place, Sizes, unit_shift};
+use crate::sizes::{MAX_CLASSES, Place, Sizes, slab_order, unit_shift};
 
 pub fn sizes(data: &[u8]) {
     let mut bytes = Bytes::new(data);
@@ -25,16 +25,18 @@ fn judge_sizes(bytes: &mut Bytes<'_>) {
     let unit = 1usize << unit_shift;
     assert!(unit >= alignment && unit <= block);
     let sizes = Sizes::new(alignment, block_shift, packed);
+    let slab = unit << slab_order(block_shift - unit_shift);
+    assert!(slab <= block && slab >= 2 * unit && slab <= 8 * unit);
     // None where a unit is no larger than the alignment.
     assert!(sizes.count() <= MAX_CLASSES && sizes.packed() == packed);
     let mut last = 0;
     for class in 0..sizes.count() {
         let info = sizes.class(class);
-        let (cell, slab) = (info.cell as usize, unit << info.slab_order);
+        let cell = info.cell as usize;
         assert!(cell > last && cell >= 16 && cell.is_multiple_of(alignment));
         assert!(!packed && cell.is_power_of_two());
-        assert!((2..=64).contains(&info.cells) && info.cells as usize * cell <= slab && slab <= block);
-        assert!(info.full.count_ones() == info.cells as u32 && info.full.trailing_ones() == info.cells as u32);
+        assert!(info.cells >= 4 && info.cells as usize * cell == slab);
+        assert!([info.full().count_ones(), info.full().trailing_ones()] == [info.cells.min(64); 2]);
         assert!(info.most_cached >= 2 && info.most_cached <= 62);
         let offset = bytes.u32() as usize % slab;
         assert_eq!(info.cell_index(offset), offset / cell, "cell of {offset} in cells of {cell}");
@@ -42,8 +44,6 @@ fn judge_sizes(bytes: &mut Bytes<'_>) {
             assert_eq!(info.cell_index(cell_number * cell), cell_number);
             assert_eq!(info.cell_index(cell_number * cell + cell - 1), cell_number);
         }
-        let number = bytes.u16() as usize;
-        assert_eq!(info.slab_of(number), number >> info.slab_order << info.slab_order);
         last = cell;
     }
     for _ in 0..8 {
@@ -80,7 +80,7 @@ fn judge_sizes(bytes: &mut Bytes<'_>) {
             Some(Place::Slab(class)) => {
                 let info = sizes.class(class);
                 assert!((info.cell as usize).is_multiple_of(aligned.min(alignment.max(aligned))));
-                assert!((unit << info.slab_order).is_multiple_of(aligned));
+                assert!(slab.is_multiple_of(aligned));
             }
             Some(Place::Units { units, order }) => {
                 assert!((unit << order).is_multiple_of(aligned) || aligned <= alignment);
@@ -185,8 +185,9 @@ fn judge_tables(layout: &Layout, header: usize) {
         (tables.blocks, blocks * layout::BLOCK_RECORD_SIZE),
         (tables.free, blocks.div_ceil(64) * 8),
         (tables.units, blocks * shape.unit_records_per_block() * 4),
-        (tables.lives, blocks * (shape.block_size() >> shape.granule_shift) / 8),
-        (tables.slabs, blocks * shape.unit_records_per_block() * layout::SLAB_RECORD_SIZE),
+        (tables.lives, blocks * (shape.block_size() >> shape.granule_shift) / if shape.waits { 4 } else { 8 }),
+        (tables.uses, blocks * shape.unit_records_per_block() / 2 * layout::USES_SIZE),
+        (tables.slabs, (blocks * shape.unit_records_per_block() >> shape.slab_order) * layout::SLAB_RECORD_SIZE),
         (tables.nodes, blocks * shape.node_words_per_block() * 8),
         (tables.sums, blocks * shape.sum_words_per_block() * 8),
         (tables.longest, blocks * shape.longest_per_block() * 8),

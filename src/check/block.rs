@@ -1,17 +1,20 @@
 //! One block of a client: its buddy, and that every unit of it is exactly one thing.
 //! May know: client, context, buddy.
 
-use super::Outstanding;
+use super::{Outstanding, caches};
 use crate::bitmap::count_ones;
 use crate::client::pages::{list_of, state_of};
 use crate::client::{Client, code};
 use crate::context::Context;
-use crate::memory::{NONE, kind};
-use crate::sizes::ALL_FREE;
+use crate::memory::{NONE, Uses, kind};
+use core::ops::Range;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// By this code, and that of its class, a slab with free cells is counted: until it is found in a list.
 pub(super) const ROOMY: u32 = 0x80;
+
+/// By this code what waits in quarantine in a buddy block is counted.
+pub(super) const WAITS: u32 = 0xff;
 
 /// A run of blocks from its head on; how many whole blocks it has.
 pub(super) fn run(context: &Context, client: &Client, head: usize, outstanding: &mut Outstanding) -> Option<usize> {
@@ -41,7 +44,7 @@ pub(super) fn run(context: &Context, client: &Client, head: usize, outstanding: 
         && map.live_word(granule).load(Relaxed) <= 1
         && record.state.load(Relaxed) == 0
         && record.cache_pieces.load(Relaxed) == 0;
-    note(outstanding, code::HEAD, !map.is_live(granule));
+    note(outstanding, code::HEAD, !map.is_live(granule) as usize);
     good.then_some(blocks)
 }
 
@@ -59,7 +62,7 @@ pub(super) fn is_body(context: &Context, client: &Client, block: usize, head: us
         && record.cache_pieces.load(Relaxed) == 0
 }
 
-pub(super) fn note(outstanding: &mut Outstanding, code: u32, waiting: bool) {
+pub(super) fn note(outstanding: &mut Outstanding, code: u32, waiting: usize) {
     if let Some(count) = outstanding.get_mut(code as usize & 0xff) {
         *count += waiting as u32;
     }
@@ -88,6 +91,10 @@ pub(super) fn buddy(context: &Context, client: &Client, block: usize, outstandin
     }
     if tail > 0 && !is_tail_of(context, client, block, run as usize, tail) {
         return false;
+    }
+    if map.shape.waits {
+        let granules = map.shape.granules_per_block();
+        note(outstanding, WAITS, waiting_count(context, block * granules..(block + 1) * granules));
     }
     let first = map.first_unit(block);
     let mut unit = 0;
@@ -126,11 +133,17 @@ fn is_tail_unit(context: &Context, client: &Client, unit: usize, free: bool) -> 
         && no_live_in(context, unit, 1)
 }
 
-/// Does the record of a unit say that no slab and no run begins there?
+/// Do the records of a slab that could begin at a unit say that there is none?
 #[inline(never)]
 fn is_blank(context: &Context, unit: usize) -> bool {
-    let record = context.map.slab(unit);
-    record.free.load(Relaxed) == 0 && record.next.get() == 0 && record.prev.get() == 0
+    let map = &context.map;
+    let linked = unit & (map.shape.slab_units - 1) == 0 && is_linked(context, unit);
+    !linked && (unit & 1 != 0 || map.uses(unit).get() == 0)
+}
+
+fn is_linked(context: &Context, slab: usize) -> bool {
+    let record = context.map.slab(slab);
+    record.next.get() != 0 || record.prev.get() != 0
 }
 
 /// Do these units say that nothing begins in them? The record of a unit of free memory is blank, too.
@@ -194,7 +207,7 @@ fn piece(
     if live_count(context, at, units) != live as usize {
         return None;
     }
-    note(outstanding, code, !live);
+    note(outstanding, code, !live as usize);
     Some(units)
 }
 
@@ -207,36 +220,47 @@ fn slab(
     outstanding: &mut Outstanding,
 ) -> Option<usize> {
     let map = &context.map;
-    let info = context.sizes.class(code as usize);
-    let units = 1usize << info.slab_order;
-    let word = map.slab(at).free.load(Relaxed);
-    let free = word & info.full;
-    if unit & (units - 1) != 0 || word != info.word_of(free) {
+    let (info, shape) = (context.sizes.class(code as usize), &map.shape);
+    let units = shape.slab_units;
+    if unit & (units - 1) != 0 {
         return None;
     }
-    note(outstanding, ROOMY | code, free != 0);
-    let linked = map.slab(at).next.get() != 0 || map.slab(at).prev.get() != 0;
-    if free == 0 && linked {
+    let (uses, count) = (map.uses(at).get(), map.uses(at).count());
+    let full = uses & Uses::FULL != 0 && uses != Uses::IDLE;
+    if count > info.cells || full != (count == info.cells) {
         return None;
     }
-    for further in 1..units {
-        if map.unit(at + further).load(Relaxed) != client.owner.get() | code || !is_blank(context, at + further) {
+    note(outstanding, ROOMY | code, !full as usize);
+    if full && is_linked(context, at) {
+        return None;
+    }
+    for further in at + 1..at + units {
+        if map.unit(further).load(Relaxed) != client.owner.get() | code || !is_blank(context, further) {
             return None;
         }
     }
-    let mut live = 0;
-    for index in 0..info.cells as usize {
-        let start = (at << map.shape.unit_shift) + index * info.cell as usize;
-        if map.is_live(start >> map.shape.granule_shift) {
-            live += 1;
-            if free >> index & 1 != 0 {
-                return None;
-            }
-        } else {
-            note(outstanding, code, free >> index & 1 == 0);
-        }
+    let first = at << (shape.unit_shift - shape.granule_shift);
+    let stride = info.cell as usize >> shape.granule_shift;
+    let live = (0..info.cells as usize).filter(|index| map.is_live(first + index * stride)).count();
+    let held = held_in(context, client, code as usize, at);
+    note(outstanding, code, held);
+    (live + held == count as usize && live_count(context, at, units) == live).then_some(units)
+}
+
+/// Granules at which something waits in quarantine.
+fn waiting_count(context: &Context, mut granules: Range<usize>) -> usize {
+    granules.by_ref().filter(|&granule| context.map.is_waiting(granule)).count()
+}
+
+/// Cells of a slab that are in use, but not live: in a cache, in quarantine, or in the open word.
+fn held_in(context: &Context, client: &Client, class: usize, slab: usize) -> usize {
+    let shift = context.map.shape.unit_shift - context.map.shape.granule_shift;
+    let granules = slab << shift..(slab + context.map.shape.slab_units) << shift;
+    if context.map.shape.waits {
+        return waiting_count(context, granules);
     }
-    (live_count(context, at, units) == live).then_some(units)
+    let (first, open) = client.opened(class);
+    caches::cached_in(context, client, class, &granules) + if granules.contains(&first) { count_ones(open) } else { 0 }
 }
 
 /// Units of slabs with nothing in use.
@@ -244,14 +268,14 @@ fn idle_units(context: &Context, client: &Client, block: usize) -> usize {
     let map = &context.map;
     let first = map.first_unit(block);
     let mut units = 0;
-    for unit in first..first + map.shape.units_per_block() {
+    for slab in 0..map.shape.slab_records_per_block() {
+        let unit = first + (slab << map.shape.slab_order);
         let word = map.unit(unit).load(Relaxed);
-        let info = context.sizes.class((word & 0xff) as usize);
         let idle = context.keeps_slabs()
             && word & !0xff == client.owner.get()
-            && info.cells > 0
-            && map.slab(unit).free.load(Relaxed) == ALL_FREE;
-        units += (idle as usize) << info.slab_order;
+            && (word as usize & 0xff) < context.sizes.count()
+            && map.uses(unit).get() == Uses::IDLE;
+        units += if idle { map.shape.slab_units } else { 0 };
     }
     units
 }

@@ -1,7 +1,9 @@
 //! A client's caches and its quarantine: every entry is a piece that is neither live nor free, and none is missing.
 //! May know: client, context, guard.
 
+use super::block::WAITS;
 use super::{Fault, Outstanding, packed};
+use crate::bitmap::count_ones;
 use crate::client::cache::{block_of_entry, pieces_for};
 use crate::client::find::{self, Found};
 use crate::client::open::OPEN_SLABS;
@@ -12,6 +14,7 @@ use crate::guard;
 use crate::layout::CACHE_PIECE;
 use crate::memory::kind;
 use crate::status::Status;
+use core::ops::Range;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// No array is longer.
@@ -54,32 +57,21 @@ fn cache(context: &Context, client: &Client, class: usize, outstanding: &mut Out
     count <= capacity
 }
 
-/// The cells of a class's open slab that wait: none is live or free, or in the cache.
+/// The cells of a class's open slab that wait. That none of them is live, or in the cache as well, shows where the slab's
+/// cells are counted.
 fn open(context: &Context, client: &Client, class: usize, outstanding: &mut Outstanding) -> bool {
-    let (slab, mut cells) = client.opened(context, class);
-    if cells == 0 {
-        return true;
-    }
-    let info = context.sizes.class(class);
-    if !context.keeps_slabs()
-        || class >= context.sizes.count()
-        || cells & !info.full != 0
-        || slab >= context.map.unit_count()
-    {
-        return false;
-    }
+    let (_, cells) = client.opened(class);
+    cells == 0
+        || context.keeps_slabs()
+            && class < context.sizes.count()
+            && cells & !context.sizes.class(class).full() == 0
+            && take_some(outstanding, class as u32, count_ones(cells) as u32)
+}
+
+/// Entries of a class's cache that lie in a range.
+pub(super) fn cached_in(context: &Context, client: &Client, class: usize, granules: &Range<usize>) -> usize {
     let (first, count) = array(context, client, class).map_or((0, 0), |(first, count, _)| (first, count));
-    while cells != 0 {
-        let offset = (slab << context.map.shape.unit_shift) + cells.trailing_zeros() as usize * info.cell as usize;
-        cells &= cells - 1;
-        let granule = (offset >> context.map.shape.granule_shift) as u32;
-        let twice = (first + 1..first + 1 + count).any(|entry| context.map.cache(entry).get() == granule);
-        let fits = waiting(context, client, offset).is_some_and(|found| found.code as usize == class);
-        if twice || !fits || !take(outstanding, class as u32) {
-            return false;
-        }
-    }
-    true
+    (first + 1..first + 1 + count).filter(|&at| granules.contains(&(context.map.cache(at).get() as usize))).count()
 }
 
 /// The EMPTY mark of a class's array, its entries, its capacity; None if anything about it is wrong.
@@ -140,14 +132,6 @@ fn waiting(context: &Context, client: &Client, offset: usize) -> Option<Found> {
     if found.start != offset || found.live {
         return None;
     }
-    if (found.code as usize) < context.sizes.count() {
-        let info = context.sizes.class(found.code as usize);
-        let slab = (offset >> shape.unit_shift) & !((1 << info.slab_order) - 1);
-        let index = info.cell_index(offset - (slab << shape.unit_shift));
-        if context.map.slab(slab).free.load(Relaxed) >> (index & 63) & 1 != 0 {
-            return None;
-        }
-    }
     Some(found)
 }
 
@@ -157,9 +141,14 @@ fn code_of(context: &Context, found: &Found) -> u32 {
 }
 
 pub(super) fn take(outstanding: &mut Outstanding, code: u32) -> bool {
+    take_some(outstanding, code, 1)
+}
+
+#[inline(never)]
+fn take_some(outstanding: &mut Outstanding, code: u32, some: u32) -> bool {
     match outstanding.get_mut(code as usize & 0xff) {
-        Some(count) if *count > 0 => {
-            *count -= 1;
+        Some(count) if *count >= some => {
+            *count -= some;
             true
         }
         _ => false,
@@ -190,6 +179,13 @@ pub(super) fn quarantine(context: &Context, client: &Client, outstanding: &mut O
         let Some(found) = waiting(context, client, granule << context.map.shape.granule_shift) else { return false };
         weight += found.usable / 16 * 16;
         let twice = (0..at).any(|other| client.quarantined(context, other) == granule);
+        if context.map.shape.waits {
+            let block = granule >> (context.map.shape.block_shift - context.map.shape.granule_shift);
+            let buddy = context.map.record(block).owner.load(Relaxed) & 0xff == kind::BUDDY;
+            if !context.map.is_waiting(granule) || buddy && !take(outstanding, WAITS) {
+                return false;
+            }
+        }
         if twice || !take(outstanding, code_of(context, &found)) {
             return false;
         }

@@ -6,8 +6,8 @@ use crate::client::pages::state_of;
 use crate::client::reach::list_of_state;
 use crate::client::{Client, FULL_LIST, RUN_LIST};
 use crate::context::Context;
-use crate::memory::{NONE, kind};
-use crate::sizes::ALL_FREE;
+use crate::memory::{NONE, Uses, kind};
+use crate::sizes::FIRST_CLASSES;
 use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -29,8 +29,6 @@ pub(super) fn scalars(context: &Context, client: &Client) -> bool {
         && client.fast_granules.get() == if fast == 0 { 0 } else { granules.min(crate::context::MARK as usize) }
         && (context.has(crate::flags::SHARED_CLIENTS) || client.lock.is_free())
         && [0, client.expected_short(context)].contains(&client.short_owner.get())
-        && (context.sizes.packed() || client.slabs.iter().skip(context.sizes.count()).all(|unused| unused.get() == 0))
-        && (context.keeps_slabs() || client.idle.iter().all(|unused| unused.get() == NONE))
         && (client.no_pieces_at.get() == NONE || client.no_pieces_at.get() <= client.peak.get())
         && (client.failed_count.get() > 0 || client.largest_failed.get() == 0)
 }
@@ -81,10 +79,10 @@ fn listed(context: &Context, client: &Client, outstanding: &mut Outstanding) -> 
 /// Every list of slabs: its links, and that it has slabs of its class with free cells; if none of these is missing shows when
 /// all are accounted for.
 pub(super) fn slabs(context: &Context, client: &Client, outstanding: &mut Outstanding) -> bool {
-    client.slabs.iter().enumerate().take(context.sizes.count()).all(|(class, head)| {
-        let idle = client.idle.get(class).filter(|_| context.keeps_slabs());
-        slab_list(context, client, class, head.get(), false, outstanding)
-            && slab_list(context, client, class, idle.map_or(NONE, Cell::get), true, outstanding)
+    (0..FIRST_CLASSES).all(|class| {
+        let head = |list: Option<&Cell<u32>>| list.map_or(NONE, Cell::get);
+        slab_list(context, client, class, head(client.slabs.get(class)), false, outstanding)
+            && slab_list(context, client, class, head(client.idle(class)), true, outstanding)
     })
 }
 
@@ -97,21 +95,21 @@ fn slab_list(
     idle: bool,
     outstanding: &mut Outstanding,
 ) -> bool {
-    let info = context.sizes.class(class);
     let (mut at, mut prev) = (head, NONE);
     while at != NONE {
         let unit = at as usize;
-        if unit >= context.map.unit_count() || unit & ((1 << info.slab_order) - 1) != 0 {
+        if unit >= context.map.unit_count() || unit & (context.map.shape.slab_units - 1) != 0 {
             return false;
         }
         let home = context.map.block_of_unit(unit);
         let record = context.map.slab(unit);
-        let free = record.free.load(Relaxed);
+        let uses = context.map.uses(unit).get();
         if home >= context.watermark.load(Relaxed)
             || !client.owns_block(context, home)
             || context.map.unit(unit).load(Relaxed) != client.owner.get() | class as u32
-            || free == 0
-            || (free == ALL_FREE) != idle
+            || (uses & Uses::FULL != 0) != idle
+            || (uses == Uses::IDLE) != idle
+            || idle && !context.keeps_slabs()
             || record.prev.get() != prev
             || !caches::take(outstanding, block::ROOMY | class as u32)
         {

@@ -33,7 +33,7 @@ pub(super) fn block(context: &Context, client: &Client, number: usize, outstandi
         }
         match what {
             What::Hole => free += end - at,
-            What::Dead => note(outstanding, class_of(context, client, number, at)?, true),
+            What::Dead => note(outstanding, class_of(context, client, number, at)?, 1),
             _ => {}
         }
         (at, last) = (end, what);

@@ -86,7 +86,7 @@ impl Client {
     }
 
     /// With SHARED_CLIENTS each call on a client holds the client's lock.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn lock_shared(&self, context: &Context) -> crate::context::lock::Guard<'_> {
         self.lock.when(context.has(flags::SHARED_CLIENTS))
     }

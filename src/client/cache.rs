@@ -140,29 +140,29 @@ impl Client {
         most_cached(context.sizes.cached_bytes(class))
     }
 
-    /// Is a longer array for this class worth looking for? Where no piece was free there is none before the client has
-    /// another block.
+    /// Is a longer array for this class, whose cache has a mark at its top or below, worth looking for? Where no piece was free
+    /// there is none before the client has another block.
     #[inline(always)]
-    pub(super) fn may_grow(&self, context: &Context, class: usize, capacity: u32) -> bool {
-        capacity < context.sizes.class(class).most_cached && self.no_pieces_at.get() != self.held.get()
+    pub(super) fn may_grow(&self, context: &Context, class: usize, mark: u32) -> bool {
+        mark & (FULL_BIT - 1) < context.sizes.class(class).most_cached && self.no_pieces_at.get() != self.held.get()
     }
 
-    /// Makes room in a full cache by a longer array, where there is one to be had. False: the cache stays full, and
-    /// what is freed goes back to its slab: to send older entries there in its place would only be more work.
+    /// Looks for a longer array for a class whose cache is full, or empty. False: there is none to be had. Of a full one what is
+    /// freed then goes back to its slab: to send older entries there in its place would only be more work.
     pub(super) fn cache_make_room(&self, context: &Context, class: usize, granule: usize) -> bool {
-        if granule >= MARK as usize {
-            return false;
-        }
-        if self.no_pieces_at.get() == self.held.get() {
+        if granule >= MARK as usize || self.no_pieces_at.get() == self.held.get() {
             return false;
         }
         let top = self.top(context, class);
-        let capacity = (context.map.cache(top).get() & (FULL_BIT - 1)) as usize;
+        let above = context.map.cache(top).get();
+        let full = above >= MARK;
+        let mark = if full { above } else { context.map.cache(top - 1).get() };
+        let capacity = (mark & (FULL_BIT - 1)) as usize;
         let most = Self::most_entries(context, class);
         if capacity < most {
             let wanted = ((capacity + 2) * 2 - 2).clamp(CACHE_PIECE - 2, most.max(CACHE_PIECE - 2)).min(most);
             if let Some(first) = self.take_pieces(context, pieces_for(wanted)) {
-                self.move_array(context, class, first, wanted, capacity);
+                self.move_array(context, class, first, wanted, if full { capacity } else { 0 });
                 return true;
             }
             self.no_pieces_at.set(self.held.get());
@@ -170,7 +170,7 @@ impl Client {
         false
     }
 
-    /// Moves the `count` entries of a class, whose cache is full, into the fresh array whose EMPTY mark is to be at `first`.
+    /// Moves all `count` entries of a class into the fresh array whose EMPTY mark is to be at `first`.
     fn move_array(&self, context: &Context, class: usize, first: usize, capacity: usize, count: usize) {
         let (map, old) = (&context.map, self.top(context, class) - count - 1);
         map.cache(first).set(MARK | capacity as u32);
@@ -192,7 +192,7 @@ impl Client {
     }
 
     /// What leaves a cache goes where it would have gone without one.
-    #[inline]
+    #[inline(never)]
     pub(super) fn put_back(&self, context: &Context, class: usize, granule: usize) {
         let slabs = context.sizes.count();
         if context.sizes.packed() {

@@ -23,9 +23,8 @@ use super::Client;
 use super::alloc::Request;
 use super::open::OPEN_SLABS;
 use crate::context::Context;
-use crate::context::{FULL_BIT, MARK};
-use crate::memory::SlabRecord;
-use crate::sizes::ALL_FREE;
+use crate::context::MARK;
+use crate::memory::Uses;
 use crate::status::Status;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -33,8 +32,8 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// Shape of the contexts that have this path: 16-byte granules, 1 KiB units, the smallest class 16 bytes.
 const GRANULE_SHIFT: u32 = 4;
 const UNIT_SHIFT: u32 = 10;
-/// A slab is told by how far its record lies behind the first one: its first granule shifted by so much.
-const RECORD_SHIFT: u32 = UNIT_SHIFT - GRANULE_SHIFT - size_of::<SlabRecord>().trailing_zeros();
+/// How far behind the first the count of a granule's slab lies: the slab's first granule shifted by so much.
+const USES_SHIFT: u32 = UNIT_SHIFT - GRANULE_SHIFT + 1 - size_of::<Uses>().trailing_zeros();
 /// Sizes up to this are in the table of classes.
 pub(crate) const TABLE_BYTES: usize = 1 << UNIT_SHIFT;
 
@@ -360,23 +359,20 @@ impl Client {
         Some(first.get().wrapping_add(index << (class & 31)) as usize)
     }
 
-    /// The fast path's free of a piece whose cache is full: back to its slab, as `slab_put` does it. A run has no slab's
-    /// record: it is one that never has a free cell.
+    /// The fast path's free of a piece whose cache is full: back to its slab, as `drop_cells` does it. What is no slab's finds a
+    /// count of 0.
+    ///
+    /// # Safety
+    /// The granule lies in a block of this client.
     #[inline(always)]
-    fn free_to_slab(&self, granule: usize, class: usize) -> i32 {
-        let context = self.context();
-        let mask = context.sizes.slab_mask.get(class).map_or(0, |mask| *mask as usize);
-        let within = granule & mask;
-        let slab = (granule - within) >> RECORD_SHIFT;
-        let record = context.map.slab_behind(slab);
-        let old = record.free.load(Relaxed);
-        if old == 0 {
-            return self.slab_begins(slab, within, class);
-        }
-        let new = old | 1 << ((within >> class) & 63);
-        record.free.store(new, Relaxed);
-        if new == ALL_FREE {
-            return self.slab_ends(slab, class);
+    unsafe fn free_to_slab(&self, granule: usize, class: usize) -> i32 {
+        let place = (granule as u32 & self.slab_mask.get()) >> USES_SHIFT;
+        // SAFETY: the table has an entry for every two units of the block.
+        let uses = unsafe { &*self.uses.get().byte_add(place as usize) };
+        let count = uses.get().wrapping_sub(1);
+        uses.set(count);
+        if (count as i32) < 0 {
+            return self.slab_turns(granule, class);
         }
         done()
     }
@@ -449,35 +445,41 @@ impl Client {
         self.allocate(Request { size, alignment: 0, zero: false })
     }
 
-    /// The cell at granule `within` of a slab is the first one that comes back. Or it is a run.
+    /// The count of a slab, or what is none, has gone below zero.
     #[inline(never)]
-    fn slab_begins(&self, slab: usize, within: usize, class: usize) -> i32 {
+    fn slab_turns(&self, granule: usize, class: usize) -> i32 {
         let context = self.context();
-        let granule = (slab << RECORD_SHIFT) + within;
+        let slab = context.map.shape.slab_of(granule);
+        let uses = context.map.uses(slab);
+        let count = uses.get();
         if class >= OPEN_SLABS {
+            uses.set(0);
             self.retire_cached(context, class, granule);
             self.settle(context);
             return done();
         }
-        context.map.fetch_around(slab);
-        let word = context.sizes.class(class).word_of(1 << ((within >> class) & 63));
-        context.map.slab_behind(slab).free.store(word, Relaxed);
-        self.link_slab(context, class, slab / size_of::<SlabRecord>());
         // Now and then, a longer cache may serve better.
         // SAFETY: the class is that of a slab. At a top there is always a place or, as here, a mark.
         let mark = unsafe { (*self.tops.get_unchecked(class).load(Relaxed)).get() };
-        if self.may_grow(context, class, mark & (FULL_BIT - 1)) {
+        if self.may_grow(context, class, mark) {
             let _ = self.cache_make_room(context, class, granule);
         }
+        if count == Uses::IDLE {
+            return self.slab_ends(slab, class);
+        }
+        // The first cell of a full slab.
+        context.map.fetch_around(slab);
+        uses.set(count & !Uses::FULL);
+        self.link_slab(context, class, slab);
         done()
     }
 
-    /// All cells of a slab are in its record now.
+    /// The last cell of a slab came back.
     #[cold]
     #[inline(never)]
     fn slab_ends(&self, slab: usize, class: usize) -> i32 {
         let context = self.context();
-        if self.slab_emptied(context, class, slab / size_of::<SlabRecord>()) {
+        if self.slab_emptied(context, class, slab) {
             self.settle(context);
         }
         done()

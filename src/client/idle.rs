@@ -5,47 +5,47 @@
 //! given up when memory is short: before the client takes another block, before a request fails, and when nothing else
 //! is left in its block, so that empty blocks still go back.
 //!
-//! Invariants: a slab is in the idle list of its class if and only if all its cells are in its record's word; its
+//! Invariants: a slab is in the idle list of its class if and only if none of its cells is in use; its
 //! units count as free in its block's state, though not in the buddy's bits. With NO_CACHE no slab is idle.
 //! May know: context, memory, slab, pages.
 
 use super::Client;
 use crate::context::Context;
-use crate::memory::NONE;
+use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 
 impl Client {
-    pub(super) fn forget_idle(&self) {
-        for head in &self.idle {
-            head.set(NONE);
-        }
+    /// The first idle slab of a class.
+    #[inline]
+    pub(crate) fn idle(&self, class: usize) -> Option<&Cell<u32>> {
+        self.slabs.get(class + crate::sizes::FIRST_CLASSES)
     }
 
     /// The last cell of a slab came back. True if a block may be empty now.
     #[inline(never)]
     pub(super) fn slab_emptied(&self, context: &Context, class: usize, slab: usize) -> bool {
         self.unlink_slab(context, class, slab);
-        let Some(head) = self.idle.get(class).filter(|_| context.keeps_slabs()) else {
-            self.give_slab(context, class, slab);
+        let Some(head) = self.idle(class).filter(|_| context.keeps_slabs()) else {
+            self.give_slab(context, slab);
             return true;
         };
         self.link_slab_at(context, head, slab);
-        self.count_idle(context, slab, 1 << context.sizes.class(class).slab_order)
+        self.count_idle(context, slab, context.map.shape.slab_units as i32)
     }
 
     /// Takes an idle slab of a class, if there is one, out of its list.
     pub(super) fn wake_slab(&self, context: &Context, class: usize) -> Option<usize> {
-        let slab = self.pop_slab(context, self.idle.get(class)?)?;
-        let _ = self.count_idle(context, slab, -(1 << context.sizes.class(class).slab_order));
+        let slab = self.pop_slab(context, self.idle(class)?)?;
+        let _ = self.count_idle(context, slab, -(context.map.shape.slab_units as i32));
         Some(slab)
     }
 
     /// Gives all idle slabs back. True if there were any.
     pub(super) fn give_idle_slabs(&self, context: &Context) -> bool {
         let mut any = false;
-        for class in 0..self.idle.len() {
+        for class in 0..context.sizes.count() {
             while let Some(slab) = self.wake_slab(context, class) {
-                self.give_slab(context, class, slab);
+                self.give_slab(context, slab);
                 any = true;
             }
         }
@@ -63,13 +63,13 @@ impl Client {
             crate::steps::count();
             let word = context.map.unit(unit).load(Relaxed);
             let class = (word & 0xff) as usize;
-            let Some(head) = self.idle.get(class).filter(|_| word & !0xff == self.owner.get()) else {
+            let Some(head) = self.idle(class).filter(|_| word & !0xff == self.owner.get()) else {
                 unit += 1;
                 continue;
             };
             self.unlink_slab_at(context, head, unit);
-            self.unsign_slab(context, class, unit);
-            unit += 1 << context.sizes.class(class).slab_order;
+            self.unsign_slab(context, unit);
+            unit += context.map.shape.slab_units;
         }
         self.clear_space(context, block);
     }

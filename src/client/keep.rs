@@ -14,6 +14,7 @@
 
 use super::Client;
 use super::alloc::Request;
+use crate::bitmap::count_ones;
 use crate::context::{Context, FULL_BIT, MARK};
 use crate::memory::kind;
 use crate::sizes::MOST_CACHED;
@@ -199,7 +200,7 @@ impl Client {
         }
         if taken != 0 {
             flat.put_down(word, count, taken);
-            self.count_granules(context, block, -((taken.count_ones() as usize * count) as isize));
+            self.count_granules(context, block, -((count_ones(taken) * count) as isize));
             self.hole_changed(context, block, 1, count);
         }
     }

@@ -42,6 +42,9 @@ impl Client {
         self.base.set(context.map.base());
         self.units.set(context.map.unit_table());
         self.lives.set(context.map.live_table());
+        self.uses.set(context.map.uses_table());
+        self.slab_mask
+            .set(!0 << (context.map.shape.slab_order + context.map.shape.unit_shift - context.map.shape.granule_shift));
         self.slot.set(slot);
         self.shared.set((context.flags & flags::SHARED_CLIENTS != 0) as u16);
         self.limit.set(0);
@@ -68,13 +71,11 @@ impl Client {
         for list in &self.lists {
             list.set(NONE);
         }
-        let slabs = if context.sizes.packed() { self.slabs.len() } else { context.sizes.count() };
-        for slab in self.slabs.iter().take(slabs) {
+        for slab in &self.slabs {
             slab.set(NONE);
         }
         self.quarantine.reset();
         self.forget_open();
-        self.forget_idle();
         self.forget_caches(context);
         self.open(context);
     }

@@ -42,6 +42,7 @@ pub mod slab;
 
 use crate::context::Context;
 use crate::context::blocks::Claim;
+use crate::memory::Uses;
 use crate::status::Status;
 use core::cell::Cell;
 use core::ffi::c_void;
@@ -101,21 +102,24 @@ pub struct Client {
     last_status: AtomicI16,
     /// Not 0 with SHARED_CLIENTS: for the check, which must lock the client before it can trust it to know its context.
     shared: Cell<u16>,
+    /// Behind the newest entry of each class's cache.
+    pub(crate) tops: [AtomicPtr<Cell<u32>>; PLAIN_TOPS],
+    /// Past a full cache: the table of how many cells each slab has in use.
+    pub(crate) uses: Cell<*const Uses>,
     /// Granules below the end of the highest block that this client ever had.
     pub(crate) granules: Cell<usize>,
     /// The fast path of larger sizes: up to this many bytes.
     pub(crate) fast_runs: Cell<usize>,
-    /// Behind the newest entry of each class's cache.
-    pub(crate) tops: [AtomicPtr<Cell<u32>>; PLAIN_TOPS],
     /// See open.rs: the cells of each open slab that wait, and the slab's first granule. Behind them one that is never open,
     /// for the largest size that the fast path takes for small; the place of its granule is that of `open_parity`.
     pub(crate) open_cells: [Cell<u64>; open::OPEN_SLABS + 1],
     pub(crate) open_first: [Cell<u32>; open::OPEN_SLABS + 1],
-    /// See idle.rs: for each class the first slab with nothing in use.
-    pub(crate) idle: [Cell<u32>; open::OPEN_SLABS],
-    /// For each slab class the first slab with free cells. PACKED: further lists of blocks (packed.rs).
+    /// For each slab class the first slab with free cells, and behind these for each the first idle one (idle.rs). PACKED:
+    /// further lists of blocks (packed.rs).
     pub(crate) slabs: [Cell<u32>; crate::sizes::MAX_CLASSES],
     pub(crate) lists: [Cell<u32>; LISTS],
+    /// Which bits of a granule tell its slab.
+    pub(crate) slab_mask: Cell<u32>,
     slot: Cell<u32>,
     pub(crate) lock: crate::context::lock::Lock,
     /// Blocks that it holds. While the slot is free: the next free slot.

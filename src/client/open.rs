@@ -1,24 +1,24 @@
 //! Open slabs: for each class the slab that is being cut up.
 //!
-//! A client that opens a slab takes the word of its free cells out of the slab's record at once. While the cache of the
-//! class is empty, requests are served from that word: to allocate many cells in a row costs a few instructions each,
-//! and no list is touched before the slab is used up. Cells that are freed meanwhile go to the cache or to the record,
-//! as those of any other slab.
+//! A client that opens a slab takes the free cells of a part of it, at most 64, all at once. While the cache of the class is
+//! empty, requests are served from that word: to allocate many cells in a row costs a few instructions each, and no list is
+//! touched before the slab is used up. Cells that are freed meanwhile go to the cache or to the slab, as those of any other.
 //!
 //! ```text
-//!   open word     0 0 0 1 1 1 1 1     cells that wait
-//!   slab record   0 1 0 0 0 0 0 0     freed since; linked as soon as there is one
+//!   slab        | part          | part          | … eight of them for the smallest cells, one for those of 128 bytes
+//!   live        1 1 0 1 1 1 1 1 1 0 0 1 0 0 0 0
+//!   open word           0 0 0 0 0 1 1 0             cells of the second part that wait: they count as in use
 //! ```
 //!
-//! Default mode with caches only. Invariants: a waiting cell is not live and not in the slab's record; `open_parity`
+//! Default mode with caches only. Invariants: a waiting cell is not live, and counted by its slab; `open_parity`
 //! is the sum of all `open_first` without carries, so that a damaged one shows even where no cell waits.
 //! May know: context, memory, slab, pages.
 
 use super::Client;
+use crate::bitmap::count_ones;
 use crate::context::{Context, MARK};
 use crate::status::Status;
 use core::cell::Cell;
-use core::sync::atomic::Ordering::Relaxed;
 
 /// One for each slab class.
 pub const OPEN_SLABS: usize = crate::sizes::FIRST_CLASSES;
@@ -57,16 +57,28 @@ impl Client {
         let (Some(cells), Some(first)) = (self.open_cells.get(class), self.open_first.get(class)) else {
             return Ok(false);
         };
-        let shape = &context.map.shape;
-        let slab = self.take_slab(context, class)?;
-        let granule = slab << (shape.unit_shift - shape.granule_shift);
+        let (shape, info) = (&context.map.shape, context.sizes.class(class));
+        let slab = self.front_slab(context, class)?;
+        let used = context.map.uses(slab).count();
+        let first_granule = slab << (shape.unit_shift - shape.granule_shift);
+        let (granule, free) = match used {
+            0 => (first_granule, info.full()),
+            _ => self.free_part(context, class, slab),
+        };
+        if free == 0 {
+            return Err(Status::Corrupt);
+        }
         if granule >= MARK as usize {
-            self.link_slab(context, class, slab);
             return Ok(false);
         }
-        let record = context.map.slab(slab);
-        cells.set(record.free.load(Relaxed) & context.sizes.class(class).full);
-        record.free.store(0, Relaxed);
+        self.use_cells(context, class, slab, count_ones(free));
+        cells.set(free);
+        // Fewer in use than there are cells in front of this part, or some in it: cells have come back past the cache.
+        let before = (granule - first_granule) << shape.granule_shift;
+        let freed = (used as usize) < info.cell_index(before) || free != info.full();
+        if freed && self.may_grow(context, class, context.map.cache(self.top(context, class) - 1).get()) {
+            let _ = self.cache_make_room(context, class, granule);
+        }
         self.open_parity().set(self.open_parity().get() ^ first.get() ^ granule as u32);
         first.set(granule as u32);
         Ok(true)
@@ -74,22 +86,20 @@ impl Client {
 
     /// Gives the waiting cells of a class back to their slab. True if there were any.
     pub(super) fn close_slab(&self, context: &Context, class: usize) -> bool {
-        let (slab, cells) = self.opened(context, class);
+        let (granule, cells) = self.opened(class);
         if cells == 0 {
             return false;
         }
         if let Some(word) = self.open_cells.get(class) {
             word.set(0);
         }
-        let _ = self.slab_put_cells(context, class, slab, cells);
+        let _ = self.drop_cells(context, class, context.map.shape.slab_of(granule), count_ones(cells));
         true
     }
 
-    /// The open slab of a class and its waiting cells: none if the word is 0.
-    pub(crate) fn opened(&self, context: &Context, class: usize) -> (usize, u64) {
-        let shape = &context.map.shape;
+    /// The part of an open slab that is being cut up, by its first granule, and its waiting cells: none if the word is 0.
+    pub(crate) fn opened(&self, class: usize) -> (usize, u64) {
         let first = self.open_first.get(class).map_or(0, |first| first.get() as usize);
-        let cells = self.open_cells.get(class).map_or(0, |cells| cells.get());
-        (first >> (shape.unit_shift - shape.granule_shift), cells)
+        (first, self.open_cells.get(class).map_or(0, |cells| cells.get()))
     }
 }

@@ -118,7 +118,6 @@ impl Client {
     /// Gives a run of units back, whole or not a power of two, and forgets what its first unit word said.
     pub(super) fn free_units(&self, context: &Context, first: usize, units: usize) {
         context.map.unit(first).store(self.owner.get() | code::FREE, Relaxed);
-        context.map.slab(first).free.store(0, Relaxed);
         self.return_units(context, first, first + units);
     }
 

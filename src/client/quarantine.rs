@@ -102,6 +102,7 @@ impl Client {
         }
         context.map.fill_closed(start, usable, guard::FREED);
         let granule = start >> context.map.shape.granule_shift;
+        context.map.set_waiting(granule, true);
         let entry = self.ring_entry(context, ring.count());
         context.map.cache(entry).set(granule as u32);
         context.map.cache(entry + 1).set((granule as u64 >> 32) as u32);
@@ -142,6 +143,7 @@ impl Client {
         let next = (ring.first.get() as usize + 1).checked_rem(Self::ring_capacity(context).max(1)).unwrap_or(0);
         ring.first.set(next as u16);
         ring.count.set(ring.count.get() - 1);
+        context.map.set_waiting(granule, false);
         let start = granule << context.map.shape.granule_shift;
         let piece =
             find::holder(context, self.owner.get(), start).filter(|piece| piece.start == start && !piece.live)?;

@@ -48,8 +48,9 @@ impl Client {
         hash = mix(hash, self.base.get().addr() as u64);
         hash = mix(hash, self.units.get().addr() as u64);
         hash = mix(hash, self.lives.get().addr() as u64);
+        hash = mix(hash, self.uses.get().addr() as u64);
         hash = mix(hash, (self.owner.get() as u64) << 32 | self.slot.get() as u64);
-        hash = mix(hash, self.shared.get() as u64);
+        hash = mix(hash, (self.slab_mask.get() as u64) << 32 | self.shared.get() as u64);
         for chunk in self.name.get().as_chunks::<8>().0 {
             hash = mix(hash, u64::from_le_bytes(*chunk));
         }

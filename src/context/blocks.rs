@@ -18,7 +18,7 @@
 
 use super::Context;
 use super::spread::STRETCHES;
-use crate::bitmap::BitSet;
+use crate::bitmap::{BitSet, count_ones};
 use crate::flags;
 use crate::memory::{NONE, kind};
 use crate::status::Status;
@@ -294,7 +294,7 @@ impl Context {
                 }
             }
             free.set_word(first / 64, mask);
-            given += mask.count_ones() as usize;
+            given += count_ones(mask);
         }
         given
     }

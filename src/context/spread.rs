@@ -38,7 +38,8 @@ impl Context {
         if blocks < LEAST || !self.has(flags::THREADS) || self.has(flags::NO_CACHE) {
             return 0;
         }
-        (1 << blocks.ilog2()).min(MOST)
+        // The largest power of two that is no more.
+        (blocks / 2 + 1).next_power_of_two().min(MOST)
     }
 
     /// Does a block below the watermark belong to this life?

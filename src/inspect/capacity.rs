@@ -144,7 +144,7 @@ impl Client {
         let class = (word & 0xff) as usize;
         if class < context.sizes.count() {
             let info = context.sizes.class(class);
-            let length = 1usize << info.slab_order;
+            let length = shape.slab_units;
             let live = (0..info.cells as usize)
                 .filter(|&index| {
                     let start = (unit << shape.unit_shift) + index * info.cell as usize;

@@ -48,8 +48,10 @@ impl Stats {
 pub fn records_per_block(context: &Context) -> usize {
     let shape = &context.map.shape;
     crate::layout::BLOCK_RECORD_SIZE
-        + shape.unit_records_per_block() * (4 + crate::layout::SLAB_RECORD_SIZE)
-        + shape.live_words_per_block() * 8
+        + shape.unit_records_per_block() * 4
+        + shape.uses_per_block() * crate::layout::USES_SIZE
+        + shape.slab_records_per_block() * crate::layout::SLAB_RECORD_SIZE
+        + shape.live_table_per_block() * 8
         + shape.node_words_per_block() * 8
         + shape.sum_words_per_block() * 8
         + shape.longest_per_block() * 8
@@ -100,7 +102,7 @@ impl Client {
     fn cached_bytes(&self, context: &Context, largest: &mut usize) -> usize {
         let mut bytes = 0;
         for class in 0..context.cached_classes as usize {
-            let waiting = self.array(context, class).1 + count_ones(self.opened(context, class).1);
+            let waiting = self.array(context, class).1 + count_ones(self.opened(class).1);
             let each = context.sizes.cached_bytes(class);
             bytes += waiting * each;
             // What lies in a cache can serve a request of its class too.
@@ -165,7 +167,7 @@ impl Client {
                 continue;
             }
             let info = context.sizes.class(class);
-            let free = count_ones(context.map.slab(unit).free.load(Relaxed) & info.full);
+            let free = (info.cells - context.map.uses(unit).count()) as usize;
             // The units of a slab with nothing in use have been counted as such.
             if free < info.cells as usize || !context.keeps_slabs() {
                 *bytes += free * info.cell as usize;
@@ -173,7 +175,7 @@ impl Client {
             if free > 0 {
                 *largest = (*largest).max(info.cell as usize);
             }
-            unit += 1 << info.slab_order;
+            unit += shape.slab_units;
         }
     }
 }

@@ -8,9 +8,9 @@ use crate::client::Client;
 use crate::context::{Context, HEADER_SIZE, MARK};
 use crate::ffi::*;
 use crate::flat::Words;
-use crate::layout::{BLOCK_RECORD_SIZE, FIRST_CACHE, SLAB_RECORD_SIZE, SLOT_SIZE, Shape};
+use crate::layout::{BLOCK_RECORD_SIZE, FIRST_CACHE, SLAB_RECORD_SIZE, SLOT_SIZE, Shape, USES_SIZE};
 use crate::memory::{Map, kind};
-use crate::sizes::Sizes;
+use crate::sizes::{Class, MAX_CLASSES, Sizes};
 use crate::tools::Tools;
 use core::ffi::c_void;
 use core::mem::offset_of;
@@ -93,12 +93,12 @@ impl Target {
         let mut gaps = Vec::new();
         let tools_at = offset_of!(Context, map) + offset_of!(Map, tools);
         gaps.push(tools_at + size_of::<Tools>()..offset_of!(Context, map) + size_of::<Map>());
-        gaps.push(map_at + offset_of!(Shape, packed) + 1..map_at + size_of::<Shape>());
+        gaps.push(map_at + offset_of!(Shape, waits) + 1..map_at + size_of::<Shape>());
         let classes_at = core::ptr::from_ref(context.sizes.class(0)).addr() - self.context.addr();
-        let masks_end = offset_of!(Sizes, slab_mask) + size_of_val(&context.sizes.slab_mask);
-        gaps.push(offset_of!(Context, sizes) + masks_end..offset_of!(Context, sizes) + size_of::<Sizes>());
         // In front of the classes: two shifts, the alignment, two bytes, and a table with an entry for each 8 bytes of 1 KiB.
         gaps.push(offset_of!(Context, sizes) + 8 + size_of::<usize>() + 2 + 129..classes_at);
+        let classes_end = classes_at + MAX_CLASSES * size_of::<Class>();
+        gaps.push(classes_end..offset_of!(Context, sizes) + size_of::<Sizes>());
         let in_gap = |at: usize| gaps.iter().any(|gap| gap.contains(&at));
         let mut from = 0;
         for at in 0..=fixed {
@@ -145,9 +145,11 @@ impl Target {
                 add(
                     if dealt { "slab records" } else { "slab records, unused" },
                     core::ptr::from_ref(map.slab(first)).cast(),
-                    SLAB_RECORD_SIZE * units,
+                    SLAB_RECORD_SIZE * map.shape.slab_records_per_block(),
                     dealt,
                 );
+                let uses = core::ptr::from_ref(map.uses(first)).cast();
+                add(if dealt { "uses" } else { "uses, unused" }, uses, USES_SIZE * units / 2, dealt);
             } else {
                 let flat = map.flat(block);
                 add(
@@ -167,6 +169,10 @@ impl Target {
             let words = map.shape.live_words_per_block();
             let live = core::ptr::from_ref(map.live_word((block * words) << 6)).cast();
             add(if dealt { "live words" } else { "live words, unused" }, live, 8 * words, dealt);
+            if map.shape.waits {
+                let waits = core::ptr::from_ref(map.wait_word((block * words) << 6)).cast();
+                add(if dealt { "wait words" } else { "wait words, unused" }, waits, 8 * words, dealt);
+            }
             let nodes = map.node_words(block);
             add(if dealt { "nodes" } else { "nodes, unused" }, nodes.as_ptr().cast(), size_of_val(nodes), dealt);
         }
@@ -298,7 +304,9 @@ fn attack_and_judge(name: &str, flags: u32, block_size: usize, alignment: usize)
     for (table, share) in shares.iter().filter(|(_, share)| judged && share.counts) {
         assert!(share.bits > 30 || rough > 1, "{table} has hardly any bits in this target");
         // A sample may miss a few more.
-        let enough = if rough > 1 { share.bits * 97 / 100 } else { share.bits * 99 / 100 };
+        // An entry that names another free cell of its slab instead is no fault: either may be the one in the cache.
+        let any = rough > 1 || *table == "caches in use";
+        let enough = if any { share.bits * 97 / 100 } else { share.bits * 99 / 100 };
         assert!(share.found >= enough, "{table}: {} of {} bits", share.found, share.bits);
     }
     assert!(target.region.margins_intact(), "the validator wrote outside of the memory");
@@ -343,7 +351,7 @@ fn every_bit_of_what_never_changes_is_found() {
         let fixed = "header, fixed part";
         let shares = attack(&target, |part| if part.table == fixed { 1 } else { 8 * part.bytes });
         let share = &shares[fixed];
-        assert!(share.bits > 5000);
+        assert!(share.bits > 4000);
         assert_eq!(share.found, share.bits, "flags {flags:#x}, missed by offset: {:?}", share.missed);
         assert_eq!(c!(vmma_delete_context(target.context)), 0);
     }

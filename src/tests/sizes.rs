@@ -1,7 +1,7 @@
 //! Sizes: every request up to some size, in a grid of contexts.
 //! May know: sizes.
 
-use crate::sizes::{ALL_FREE, MAX_CLASSES, MIN_CELL, Place, Sizes, log2_ceil, most_cached, round_up, unit_shift};
+use crate::sizes::{MAX_CLASSES, MIN_CELL, Place, Sizes, log2_ceil, most_cached, round_up, slab_order, unit_shift};
 
 const ALIGNMENTS: [usize; 6] = [8, 16, 32, 64, 512, 4096];
 
@@ -31,17 +31,10 @@ fn classes_ascend_and_fit_their_slabs() {
             let cell = class.cell as usize;
             assert!(cell > last && cell.is_multiple_of(alignment) && cell >= MIN_CELL);
             assert!(!packed && cell.is_power_of_two());
-            let slab = unit << class.slab_order;
-            assert!((2..=64).contains(&class.cells) && class.cells as usize * cell <= slab && slab <= 1 << shift);
-            assert!(class.cells == 64 || (class.cells as usize + 1) * cell > slab, "no cell is wasted");
-            assert_eq!(class.full, u64::MAX >> (64 - class.cells));
-            assert_eq!((class.word_of(0), class.word_of(class.full)), (0, ALL_FREE));
-            assert_eq!(class.word_of(1) & class.full, 1, "the other cells are not free");
-            assert_eq!(class.word_of(1) | class.full, ALL_FREE, "the last cell that comes back makes it so");
-            // What the fast path asks, of as many classes as it has.
-            if let Some(mask) = sizes.slab_mask.get(number) {
-                assert_eq!(usize::from(*mask), slab / 16 - 1);
-            }
+            let slab = unit << slab_order(shift - unit_shift(shift, alignment));
+            assert!(class.cells >= 4 && class.cells as usize * cell == slab && slab <= 1 << shift);
+            assert_eq!(class.full().count_ones(), class.cells.min(64));
+            assert_eq!(class.full().trailing_ones(), class.full().count_ones(), "the lowest bits");
             last = cell;
         }
     });
@@ -52,7 +45,8 @@ fn the_cell_of_every_offset_is_that_of_a_division() {
     grid(|sizes, alignment, shift, _| {
         for number in 0..sizes.count() {
             let class = sizes.class(number);
-            let slab = 1usize << (unit_shift(shift, alignment) + class.slab_order);
+            let unit = unit_shift(shift, alignment);
+            let slab = 1usize << (unit + slab_order(shift - unit));
             let step = if cfg!(miri) { 97 } else { 1 };
             for offset in (0..slab).step_by(step) {
                 assert_eq!(
@@ -124,7 +118,8 @@ fn an_aligned_request_gets_a_place_that_has_the_alignment() {
                 let has = match place {
                     // A slab lies at a multiple of its length; so far do its cells have the alignment of their size.
                     Place::Slab(class) => {
-                        let (cell, slab) = (sizes.class(class).cell as usize, unit << sizes.class(class).slab_order);
+                        let (cell, slab) =
+                            (sizes.class(class).cell as usize, unit << slab_order(shift - unit.trailing_zeros()));
                         (cell & cell.wrapping_neg()).min(slab).max(alignment)
                     }
                     Place::Units { order, .. } => unit << order,
@@ -137,32 +132,22 @@ fn an_aligned_request_gets_a_place_that_has_the_alignment() {
     });
 }
 
-/// Without PACKED: the fewest units that have 64 cells, but at most a certain number of them and a quarter of a block.
+/// Without PACKED.
 #[test]
-fn a_slab_is_as_long_as_64_cells_some_units_or_a_quarter_of_a_block() {
-    let mut possible = vec![4, 8, 16];
+fn there_is_a_class_for_every_power_of_two_up_to_half_a_unit() {
     grid(|sizes, alignment, shift, packed| {
-        let unit = 1usize << unit_shift(shift, alignment);
-        if packed {
-            return;
-        }
         let mut cell = alignment.max(MIN_CELL);
         for number in 0..sizes.count() {
-            let class = sizes.class(number);
-            assert_eq!(class.cell as usize, cell, "a class for every power of two");
-            let length = |most: usize| (64 * cell).clamp(unit, (most * unit).min(1 << (shift - 2)).max(unit));
-            possible.retain(|&most| length(most) == unit << class.slab_order);
-            assert!(!possible.is_empty(), "slabs of {cell} bytes in blocks of 2^{shift}");
-            for first in [0, 64, 640] {
-                for at in 0..1usize << class.slab_order {
-                    assert_eq!(class.slab_of(first + at), first, "unit {at} of a slab of cells of {cell}");
-                }
-            }
+            assert_eq!(sizes.class(number).cell as usize, cell);
             cell *= 2;
         }
-        assert_eq!(cell, unit.max(alignment.max(MIN_CELL)), "up to half a unit");
+        assert!(packed || cell == (1usize << unit_shift(shift, alignment)).max(alignment.max(MIN_CELL)));
     });
-    assert!(possible.len() == 1 || cfg!(miri), "one number of units explains all of them");
+}
+
+#[test]
+fn a_slab_is_eight_units_or_a_quarter_of_a_block_or_two_units() {
+    assert_eq!([0, 1, 2, 3, 4, 5, 6, 20].map(slab_order), [1, 1, 1, 1, 2, 3, 3, 3]);
 }
 
 #[test]

@@ -6,7 +6,6 @@
 //! Whatever numbers another thread leaves in between, each piece is at least a unit and ends inside its block.
 //! May know: client (find, pages), context, memory.
 
-use crate::bitmap::count_ones;
 use crate::client::{Client, find};
 use crate::context::Context;
 use crate::memory::{NONE, kind};
@@ -184,7 +183,7 @@ fn unit_piece(context: &Context, client: &Client, piece: &mut Piece) {
     if own && class < context.sizes.count() {
         let info = context.sizes.class(class);
         let cell = info.cell as usize;
-        piece.length <<= info.slab_order;
+        piece.length <<= shape.slab_order;
         let mut kept = 0;
         for index in 0..info.cells as usize {
             match held_at(context, client, piece.start + index * cell) {
@@ -192,7 +191,7 @@ fn unit_piece(context: &Context, client: &Client, piece: &mut Piece) {
                 (_, _, live) => piece.live += live,
             }
         }
-        piece.free = (count_ones(map.slab(unit).free.load(Relaxed) & info.full) * cell).min(kept);
+        piece.free = ((info.cells - map.uses(unit).count()) as usize * cell).min(kept);
         piece.cached = kept - piece.free;
         return;
     }

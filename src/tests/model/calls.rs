@@ -208,7 +208,7 @@ impl Model {
         // SAFETY: the client is alive.
         let inner = unsafe { Client::from_handle(self.clients[client].handle.cast()) }.expect("alive");
         assert_eq!(inner.slabs[class].get(), crate::memory::NONE, "there is a slab with a free cell");
-        let (units, slab) = (context.map.shape.units_per_block(), 1usize << context.sizes.class(class).slab_order);
+        let (units, slab) = (context.map.shape.units_per_block(), context.map.shape.slab_units);
         for block in (0..context.watermark()).filter(|&block| inner.owns_block(context, block)) {
             let dealt = context.map.record(block).owner.load(Relaxed) & 0xff == kind::BUDDY;
             let room = |at: usize| inner.space(context, block).is_free(at, at + slab);
