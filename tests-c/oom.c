@@ -14,9 +14,11 @@ typedef struct oom {
     int act;                 /* what the handler does */
     size_t size;
     size_t request;          /* of one block */
+    void *moved;             /* what realloc is about to move */
 } oom;
 
-enum { NOTHING, FREE_ONE, FREE_OTHERS, DELETE_OTHER, TRIM_CONTEXT, RAISE, RAISE_ONCE, FORBIDDEN, NESTED, FREE_ONCE, TRIM_OTHER, RESET_OTHER };
+enum { NOTHING, FREE_ONE, FREE_OTHERS, DELETE_OTHER, TRIM_CONTEXT, RAISE, RAISE_ONCE, FORBIDDEN, NESTED, FREE_ONCE, TRIM_OTHER, RESET_OTHER,
+       FREE_MOVED };
 
 static int on_oom(vmma_client_t *k, size_t size, int reason, void *user)
 {
@@ -36,6 +38,10 @@ static int on_oom(vmma_client_t *k, size_t size, int reason, void *user)
         if (o->calls == 1)
             CHECK_ST(vmma_free(k, o->p[--o->n]), VMMA_OK, "the handler may free once");
         return o->answer;
+    case FREE_MOVED:
+        CHECK_ST(vmma_free(k, o->moved), VMMA_OK, "the handler frees what realloc is about to move");
+        CHECK_ST(vmma_free(k, o->p[--o->n]), VMMA_OK, "and makes room");
+        return 1;
     case FREE_OTHERS:
         if (o->n)
             CHECK_ST(vmma_free(o->other, o->p[--o->n]), VMMA_OK, "the handler may free other clients' memory");
@@ -277,10 +283,36 @@ static void who_calls(vmma_flags_t f)
     vmma_delete_context(o.c);
 }
 
+/* A program that frees, in the handler, what its realloc is about to move: the same as a free too many. */
+static void freed_meanwhile(vmma_flags_t f)
+{
+    for (size_t size = 16; size <= 512; size *= 2) {
+        oom o;
+        open_full(&o, f, 0, 0);
+        vt_mode("%s %zu bytes, freed while they are moved", vt_flags_text(f), size);
+        CHECK_ST(vmma_free(o.k, o.p[--o.n]), VMMA_OK, "room for a small one");
+        o.moved = vmma_alloc(o.k, size);
+        void *beside = vmma_alloc(o.k, size);
+        CHECK(o.moved && beside, "two small ones");
+        o.act = FREE_MOVED;
+        errno = 0;
+        CHECK(vmma_realloc(o.k, o.moved, o.request) == NULL, "what is freed meanwhile is not moved");
+        CHECK_EQ(o.calls, 1, "the handler ran");
+        CHECK_EQ(errno, EINVAL, "what is freed meanwhile: EINVAL");
+        int status = vmma_get_last_status(o.k);
+        CHECK(status == VMMA_E_DOUBLE_FREE || status == VMMA_E_NOT_OWNED || status == VMMA_E_NOT_START, "and the status of a free too many");
+        CHECK_ST(vmma_check_context(o.c), VMMA_OK, "vmma_check_context after it");
+        CHECK_EQ(vt_client_stats(o.k).live_count, (size_t)o.n + 1, "nothing is left of the move");
+        CHECK_ST(vmma_free(o.k, beside), VMMA_OK, "its neighbour is as it was");
+        vmma_delete_context(o.c);
+    }
+}
+
 int main(void)
 {
     vt_begin("oom");
     vt_each_mode(rules);
+    vt_each_mode(freed_meanwhile);
     vt_each_mode(who_calls);
     return vt_end();
 }

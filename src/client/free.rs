@@ -105,16 +105,6 @@ impl Client {
         self.misuse(context, status, address, holder);
     }
 
-    /// Frees what realloc has moved elsewhere; its red zone was looked at before.
-    pub(super) fn free_moved(&self, context: &Context, found: &Found) {
-        let mut findings = Findings::default();
-        {
-            let _lock = self.lock_shared(context);
-            let _ = self.free_piece(context, found, &mut findings);
-        }
-        self.tell(context, &findings);
-    }
-
     /// The piece that begins at an address and is live.
     #[inline(never)]
     pub(super) fn startable(&self, context: &Context, address: usize) -> Option<Found> {
@@ -141,7 +131,12 @@ impl Client {
     }
 
     /// Frees a live piece. Some: its red zone was written, at that byte; and its size.
-    fn free_piece(&self, context: &Context, found: &Found, findings: &mut Findings) -> Option<(usize, usize)> {
+    pub(super) fn free_piece(
+        &self,
+        context: &Context,
+        found: &Found,
+        findings: &mut Findings,
+    ) -> Option<(usize, usize)> {
         let map = &context.map;
         let size = found.size(context);
         let overrun =

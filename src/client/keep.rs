@@ -110,7 +110,7 @@ impl Client {
     #[inline(never)]
     pub(super) fn packed_short_free(&self, context: &Context, address: usize) -> i32 {
         let freed = {
-            let _lock = self.lock_shared(context);
+            let _lock = self.lock_shared_here(context);
             self.packed_second_free(context, address)
         };
         if freed { 0 } else { self.free(address) }
@@ -138,7 +138,7 @@ impl Client {
     #[inline(never)]
     pub(super) fn packed_short_alloc(&self, context: &Context, size: usize) -> *mut u8 {
         let place = {
-            let _lock = self.lock_shared(context);
+            let _lock = self.lock_shared_here(context);
             self.packed_second_alloc(context, size)
         };
         match place {
@@ -230,8 +230,8 @@ impl Client {
     pub(super) fn packed_short_realloc(&self, context: &Context, address: usize, size: usize) -> Option<*mut u8> {
         let map = &context.map;
         let offset = address.wrapping_sub(map.base().addr());
-        let old = {
-            let _lock = self.lock_shared(context);
+        let found = {
+            let _lock = self.lock_shared_here(context);
             let found = self.startable(context, address)?;
             let shape = &map.shape;
             let (block, at) = (offset >> shape.block_shift, (offset & (shape.block_size() - 1)) >> shape.granule_shift);
@@ -247,14 +247,13 @@ impl Client {
             if new <= old || self.packed_lengthen(context, block, end, new - old) {
                 return Some(map.address_of(offset));
             }
-            old
+            found
         };
         let moved = self.packed_short_alloc(context, size);
-        if let Some(to) = map.offset_of(moved.addr()) {
-            map.copy(offset, to, old << map.shape.granule_shift);
-            self.packed_short_free(context, address);
+        match map.offset_of(moved.addr()) {
+            None => Some(moved),
+            to => Some(self.settle_move(context, &found, found.usable, None, size, to)),
         }
-        Some(moved)
     }
 
     /// Lengthens the piece that ends at `end` by so many granules of the hole there.

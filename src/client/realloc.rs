@@ -6,6 +6,7 @@
 
 use super::alloc::Request;
 use super::find::Found;
+use super::free::Findings;
 use super::{Client, code};
 use crate::context::Context;
 use crate::flags;
@@ -47,9 +48,7 @@ impl Client {
             return self.allocate(request);
         }
         let Some((found, old_size)) = self.start_locked(context, address) else {
-            self.wrong_address(context, address);
-            sys::set_errno(sys::EINVAL);
-            return core::ptr::null_mut();
+            return self.refuse_address(context, address);
         };
         if context.has(flags::GUARD)
             && let Some(changed) = guard::first_changed(&context.map, found.start, found.usable)
@@ -167,13 +166,54 @@ impl Client {
             }
             context.map.offset_of(address.addr())
         };
-        let Some(new) = new else {
+        self.settle_move(context, found, old_size, place, request.size, new)
+    }
+
+    /// The end of a move, or of staying. Meanwhile the host's handler may have run, or, if the client is shared, another
+    /// thread: nobody who frees twice what is moved here is to be believed.
+    #[inline(never)]
+    pub(super) fn settle_move(
+        &self,
+        context: &Context,
+        found: &Found,
+        old_size: usize,
+        place: Option<Place>,
+        size: usize,
+        new: Option<usize>,
+    ) -> *mut u8 {
+        let address = context.map.address_of(found.start);
+        let mut findings = Findings::default();
+        let still = {
             let _lock = self.lock_shared(context);
-            return self.stay(context, found, old_size, place, request.size);
+            let still = self.startable(context, address.addr()) == Some(*found);
+            match new {
+                _ if !still => {}
+                None => return self.stay(context, found, old_size, place, size),
+                Some(new) => {
+                    context.map.copy(found.start, new, old_size.min(size));
+                    // Its red zone was looked at before.
+                    let _ = self.free_piece(context, found, &mut findings);
+                }
+            }
+            still
         };
-        context.map.copy(found.start, new, old_size.min(request.size));
-        self.free_moved(context, found);
-        context.map.address_of(new)
+        self.tell(context, &findings);
+        let new = new.map_or(core::ptr::null_mut(), |new| context.map.address_of(new));
+        if still {
+            return new;
+        }
+        if !new.is_null() {
+            let _ = self.free(new.addr());
+        }
+        self.refuse_address(context, address.addr())
+    }
+
+    /// Says what is wrong with an address.
+    #[inline(never)]
+    fn refuse_address(&self, context: &Context, address: usize) -> *mut u8 {
+        self.wrong_address(context, address);
+        sys::set_errno(sys::EINVAL);
+        core::ptr::null_mut()
     }
 
     /// A shrink tries for a smaller place, but asks nobody and gives nothing up for it.
