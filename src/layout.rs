@@ -8,7 +8,7 @@
 //!  tables, each 64-aligned: blocks | free | units | lives | uses | slabs | nodes | sums | longest | caches | slack
 //! ```
 //!
-//! PACKED contexts have no records of units and slabs; sums and longest are theirs alone. N is the largest number of
+//! With QUARANTINE the bits of what waits there follow the live words. PACKED contexts have no records of units and slabs; sums and longest are theirs alone. N is the largest number of
 //! blocks with which all of that fits. The blocks end at the last multiple of block_size in the memory, the tables
 //! begin at its first multiple of 64.
 //!
@@ -26,7 +26,8 @@ pub const FIRST_SLOTS: usize = 4;
 pub const SLOT_SIZE: usize = 512;
 pub const BLOCK_RECORD_SIZE: usize = 32;
 pub const SLAB_RECORD_SIZE: usize = 8;
-/// One for every two units: no slab is shorter.
+/// One for every two units: no slab is shorter. Most are longer and leave some unused, but so a granule finds its slab's by a
+/// mask and a shift that are the same for all.
 pub const USES_SIZE: usize = 4;
 /// Block numbers are 32 bits; the highest values are kept for marks.
 pub const MAX_BLOCKS: usize = (u32::MAX - 15) as usize;

@@ -212,7 +212,7 @@ impl Map {
         unsafe { &*self.slabs.add(slab >> self.shape.slab_order) }
     }
 
-    /// Has the processor fetch the records around that of a slab: programs that sweep go from slab to slab, up or down. Two
+    /// Has the processor fetch the counts of the slabs around one: programs that sweep go from slab to slab, up or down. Two
     /// cache lines to either side; no more than a hint, and not on every processor.
     #[inline(always)]
     pub fn fetch_around(&self, slab: usize) {

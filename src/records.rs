@@ -41,7 +41,7 @@ pub struct BlockRecord {
     pub cache_pieces: AtomicU32,
 }
 
-/// How many cells of a slab are in use (live, in a cache, or waiting in the open word), less one; where no slab begins 0.
+/// How many cells of a slab are in use (live, in a cache, in quarantine, or waiting in the open word), less one; where no slab begins 0.
 ///
 /// Less one, so that a free that more has to be done for ends below zero: the last cell in use, the first one of a slab that
 /// was full (`FULL` is its highest bit), and what is no slab's. To all others it is a subtraction and nothing else.

@@ -16,8 +16,9 @@
 //! same length, and at least four cells; `class_of(n)` is the first class whose cell holds n bytes.
 //! May know: nothing. Plain arithmetic, no pointers.
 
-/// Places for slab classes. (PACKED has none, and as many lists of blocks more.)
-pub const MAX_CLASSES: usize = 12;
+/// Lists of slabs that a client has room for: of each class those with free cells, and the idle ones. (PACKED has as many
+/// lists of blocks more.)
+pub const SLAB_LISTS: usize = 2 * FIRST_CLASSES;
 /// Slab classes of default mode, at most: 16 to 512 bytes.
 pub const FIRST_CLASSES: usize = 6;
 /// Sizes up to this many bytes find their class by one table look-up.
@@ -108,7 +109,7 @@ pub struct Sizes {
     packed: bool,
     count: u8,
     table: [u8; TABLE_BYTES / TABLE_STEP + 1],
-    classes: [Class; MAX_CLASSES],
+    classes: [Class; FIRST_CLASSES],
 }
 
 /// log2 of the unit of a context: 1 KiB, an eighth of a smaller block, never less than the alignment.
@@ -136,7 +137,7 @@ impl Sizes {
             packed,
             count: 0,
             table: [NO_CLASS; TABLE_BYTES / TABLE_STEP + 1],
-            classes: [Class::NONE; MAX_CLASSES],
+            classes: [Class::NONE; FIRST_CLASSES],
         };
         let slab_bytes = 1 << (unit_shift + slab_order(block_shift - unit_shift));
         let mut cell = alignment.max(MIN_CELL);
@@ -290,7 +291,7 @@ impl Sizes {
     }
 
     /// Bytes that an allocation at `place` may use.
-    #[inline]
+    #[inline(never)]
     pub fn usable(&self, place: Place) -> usize {
         match place {
             Place::Slab(class) => self.class(class).cell as usize,

@@ -3,7 +3,7 @@
 
 use crate::bytes::Bytes;
 use crate::layout::{self, Error, Extras, Layout, Tables};
-use crate::sizes::{MAX_CLASSES, Place, Sizes, slab_order, unit_shift};
+use crate::sizes::{FIRST_CLASSES, Place, Sizes, slab_order, unit_shift};
 
 pub fn sizes(data: &[u8]) {
     let mut bytes = Bytes::new(data);
@@ -28,7 +28,7 @@ fn judge_sizes(bytes: &mut Bytes<'_>) {
     let slab = unit << slab_order(block_shift - unit_shift);
     assert!(slab <= block && slab >= 2 * unit && slab <= 8 * unit);
     // None where a unit is no larger than the alignment.
-    assert!(sizes.count() <= MAX_CLASSES && sizes.packed() == packed);
+    assert!(sizes.count() <= FIRST_CLASSES && sizes.packed() == packed);
     let mut last = 0;
     for class in 0..sizes.count() {
         let info = sizes.class(class);

@@ -6,9 +6,8 @@ use crate::bitmap::count_ones;
 use crate::client::pages::{list_of, state_of};
 use crate::client::{Client, code};
 use crate::context::Context;
-use crate::memory::{NONE, Uses, kind};
-use core::ops::Range;
-use core::sync::atomic::Ordering::Relaxed;
+use crate::memory::{Map, NONE, Uses, kind};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// By this code, and that of its class, a slab with free cells is counted: until it is found in a list.
 pub(super) const ROOMY: u32 = 0x80;
@@ -93,8 +92,8 @@ pub(super) fn buddy(context: &Context, client: &Client, block: usize, outstandin
         return false;
     }
     if map.shape.waits {
-        let granules = map.shape.granules_per_block();
-        note(outstanding, WAITS, waiting_count(context, block * granules..(block + 1) * granules));
+        let units = map.shape.units_per_block();
+        note(outstanding, WAITS, waiting_count(context, map.first_unit(block), units));
     }
     let first = map.first_unit(block);
     let mut unit = 0;
@@ -154,21 +153,31 @@ fn is_silent(context: &Context, client: &Client, first: usize, count: usize) -> 
     }) && no_live_in(context, first, count)
 }
 
-/// Live bits that are set in some units.
-fn live_count(context: &Context, first: usize, count: usize) -> usize {
+/// Bits that are set among those of some units.
+#[inline(never)]
+fn count_bits(context: &Context, first: usize, count: usize, word_of: fn(&Map, usize) -> &AtomicU64) -> usize {
     let shape = &context.map.shape;
     let per_unit = shape.unit_shift - shape.granule_shift;
-    let mut live = 0;
+    let mut bits = 0;
     let mut granule = first << per_unit;
     let end = (first + count) << per_unit;
     while granule < end {
         let next = ((granule | 63) + 1).min(end);
-        let word = context.map.live_word(granule).load(Relaxed) >> (granule & 63);
-        let bits = next - granule;
-        live += count_ones(if bits < 64 { word & ((1 << bits) - 1) } else { word });
+        let word = word_of(&context.map, granule).load(Relaxed) >> (granule & 63);
+        let length = next - granule;
+        bits += count_ones(if length < 64 { word & ((1 << length) - 1) } else { word });
         granule = next;
     }
-    live
+    bits
+}
+
+fn live_count(context: &Context, first: usize, count: usize) -> usize {
+    count_bits(context, first, count, Map::live_word)
+}
+
+/// What waits in quarantine in some units.
+fn waiting_count(context: &Context, first: usize, count: usize) -> usize {
+    count_bits(context, first, count, Map::wait_word)
 }
 
 fn no_live_in(context: &Context, first: usize, count: usize) -> bool {
@@ -247,18 +256,14 @@ fn slab(
     (live + held == count as usize && live_count(context, at, units) == live).then_some(units)
 }
 
-/// Granules at which something waits in quarantine.
-fn waiting_count(context: &Context, mut granules: Range<usize>) -> usize {
-    granules.by_ref().filter(|&granule| context.map.is_waiting(granule)).count()
-}
-
 /// Cells of a slab that are in use, but not live: in a cache, in quarantine, or in the open word.
 fn held_in(context: &Context, client: &Client, class: usize, slab: usize) -> usize {
-    let shift = context.map.shape.unit_shift - context.map.shape.granule_shift;
-    let granules = slab << shift..(slab + context.map.shape.slab_units) << shift;
-    if context.map.shape.waits {
-        return waiting_count(context, granules);
+    let shape = &context.map.shape;
+    if shape.waits {
+        return waiting_count(context, slab, shape.slab_units);
     }
+    let shift = shape.unit_shift - shape.granule_shift;
+    let granules = slab << shift..(slab + shape.slab_units) << shift;
     let (first, open) = client.opened(class);
     caches::cached_in(context, client, class, &granules) + if granules.contains(&first) { count_ones(open) } else { 0 }
 }

@@ -3,7 +3,6 @@
 
 use super::block::WAITS;
 use super::{Fault, Outstanding, packed};
-use crate::bitmap::count_ones;
 use crate::client::cache::{block_of_entry, pieces_for};
 use crate::client::find::{self, Found};
 use crate::client::open::OPEN_SLABS;
@@ -57,15 +56,26 @@ fn cache(context: &Context, client: &Client, class: usize, outstanding: &mut Out
     count <= capacity
 }
 
-/// The cells of a class's open slab that wait. That none of them is live, or in the cache as well, shows where the slab's
-/// cells are counted.
+/// The cells of a class's open slab that wait: none is live or in the cache.
 fn open(context: &Context, client: &Client, class: usize, outstanding: &mut Outstanding) -> bool {
-    let (_, cells) = client.opened(class);
-    cells == 0
-        || context.keeps_slabs()
-            && class < context.sizes.count()
-            && cells & !context.sizes.class(class).full() == 0
-            && take_some(outstanding, class as u32, count_ones(cells) as u32)
+    let (first, mut cells) = client.opened(class);
+    if cells == 0 {
+        return true;
+    }
+    let (info, shape) = (context.sizes.class(class), &context.map.shape);
+    if !context.keeps_slabs() || class >= context.sizes.count() || cells & !info.full() != 0 {
+        return false;
+    }
+    while cells != 0 {
+        let granule = first + ((cells.trailing_zeros() * info.cell) as usize >> shape.granule_shift);
+        cells &= cells - 1;
+        let fits =
+            waiting(context, client, granule << shape.granule_shift).is_some_and(|found| found.code as usize == class);
+        if !fits || cached_in(context, client, class, &(granule..granule + 1)) > 0 || !take(outstanding, class as u32) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Entries of a class's cache that lie in a range.
@@ -141,14 +151,9 @@ fn code_of(context: &Context, found: &Found) -> u32 {
 }
 
 pub(super) fn take(outstanding: &mut Outstanding, code: u32) -> bool {
-    take_some(outstanding, code, 1)
-}
-
-#[inline(never)]
-fn take_some(outstanding: &mut Outstanding, code: u32, some: u32) -> bool {
     match outstanding.get_mut(code as usize & 0xff) {
-        Some(count) if *count >= some => {
-            *count -= some;
+        Some(count) if *count > 0 => {
+            *count -= 1;
             true
         }
         _ => false,

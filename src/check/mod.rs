@@ -23,7 +23,8 @@ use crate::flags;
 use crate::guard;
 use crate::status::Status;
 
-/// How many pieces of each code a client's blocks have that are neither live nor free; and slabs with free cells, by `ROOMY`.
+/// How many pieces of each code a client's blocks have that are neither live nor free; slabs with free cells, by `ROOMY`; and
+/// what waits in quarantine in blocks that are no runs, by `WAITS`.
 pub(crate) type Outstanding = [u32; 256];
 
 /// What is wrong, and where: an offset from block 0, and the allocation concerned.

@@ -88,6 +88,12 @@ impl Client {
     /// With SHARED_CLIENTS each call on a client holds the client's lock.
     #[inline(never)]
     pub(crate) fn lock_shared(&self, context: &Context) -> crate::context::lock::Guard<'_> {
+        self.lock_shared_here(context)
+    }
+
+    /// The same without a call, where it counts.
+    #[inline(always)]
+    pub(super) fn lock_shared_here(&self, context: &Context) -> crate::context::lock::Guard<'_> {
         self.lock.when(context.has(flags::SHARED_CLIENTS))
     }
 
@@ -113,7 +119,7 @@ impl Client {
                 Err(status) => status,
             };
             let Some(handler) = self.handler.get() else { return Err(status) };
-            if context.in_out_of_memory(self.address()) {
+            if status == Status::Corrupt || context.in_out_of_memory(self.address()) {
                 return Err(status);
             }
             let before = context.progress();
@@ -224,7 +230,7 @@ impl Client {
         }
     }
 
-    /// A cell of a class whose cache is empty (and some more into the cache), or a run of its order; the offset.
+    /// A cell of a class whose cache is empty or a run of its order; the offset.
     pub(super) fn fetch(&self, context: &Context, class: usize) -> Result<usize, Status> {
         let shape = &context.map.shape;
         let slabs = context.sizes.count();

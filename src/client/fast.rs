@@ -7,7 +7,7 @@
 //! - an empty cache has a mark where its newest entry would be, a full one where the next would go.
 //!
 //! Programs that only grow, or only shrink, find their caches empty, or full, all the time. So these two cases are short as
-//! well: a cell of the open slab's word (open.rs), a bit in the record of the cell's slab; and realloc moves from cell to
+//! well: a cell of the open slab's word (open.rs), one less in the count of the cell's slab; and realloc moves from cell to
 //! cell by the same means. Whatever touches a list is a call further away.
 //!
 //! `free` believes nothing: the address must be a multiple of 16 below the end of the client's highest block, its
@@ -363,11 +363,12 @@ impl Client {
     /// count of 0.
     ///
     /// # Safety
-    /// The granule lies in a block of this client.
+    /// The granule lies in a block of this client, and fits 32 bits.
     #[inline(always)]
     unsafe fn free_to_slab(&self, granule: usize, class: usize) -> i32 {
         let place = (granule as u32 & self.slab_mask.get()) >> USES_SHIFT;
-        // SAFETY: the table has an entry for every two units of the block.
+        // SAFETY: the table has an entry for every two units of the block, and the mask leaves the first granule of a slab, which is
+        // at least two units long.
         let uses = unsafe { &*self.uses.get().byte_add(place as usize) };
         let count = uses.get().wrapping_sub(1);
         uses.set(count);

@@ -110,13 +110,13 @@ pub struct Client {
     pub(crate) granules: Cell<usize>,
     /// The fast path of larger sizes: up to this many bytes.
     pub(crate) fast_runs: Cell<usize>,
-    /// See open.rs: the cells of each open slab that wait, and the slab's first granule. Behind them one that is never open,
+    /// See open.rs: the cells of each open slab that wait, and the first granule of that part. Behind them one that is never open,
     /// for the largest size that the fast path takes for small; the place of its granule is that of `open_parity`.
     pub(crate) open_cells: [Cell<u64>; open::OPEN_SLABS + 1],
     pub(crate) open_first: [Cell<u32>; open::OPEN_SLABS + 1],
     /// For each slab class the first slab with free cells, and behind these for each the first idle one (idle.rs). PACKED:
     /// further lists of blocks (packed.rs).
-    pub(crate) slabs: [Cell<u32>; crate::sizes::MAX_CLASSES],
+    pub(crate) slabs: [Cell<u32>; crate::sizes::SLAB_LISTS],
     pub(crate) lists: [Cell<u32>; LISTS],
     /// Which bits of a granule tell its slab.
     pub(crate) slab_mask: Cell<u32>,

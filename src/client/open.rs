@@ -5,9 +5,9 @@
 //! touched before the slab is used up. Cells that are freed meanwhile go to the cache or to the slab, as those of any other.
 //!
 //! ```text
-//!   slab        | part          | part          | … eight of them for the smallest cells, one for those of 128 bytes
+//!   slab       | part          | part          | …     eight for the smallest cells, one for those of 128 bytes
 //!   live        1 1 0 1 1 1 1 1 1 0 0 1 0 0 0 0
-//!   open word           0 0 0 0 0 1 1 0             cells of the second part that wait: they count as in use
+//!   open word                   0 0 0 0 0 1 1 0       cells of the second part that wait: they count as in use
 //! ```
 //!
 //! Default mode with caches only. Invariants: a waiting cell is not live, and counted by its slab; `open_parity`
@@ -59,17 +59,17 @@ impl Client {
         };
         let (shape, info) = (&context.map.shape, context.sizes.class(class));
         let slab = self.front_slab(context, class)?;
-        let used = context.map.uses(slab).count();
         let first_granule = slab << (shape.unit_shift - shape.granule_shift);
+        if first_granule >= MARK as usize {
+            return Ok(false);
+        }
+        let used = context.map.uses(slab).count();
         let (granule, free) = match used {
             0 => (first_granule, info.full()),
             _ => self.free_part(context, class, slab),
         };
         if free == 0 {
             return Err(Status::Corrupt);
-        }
-        if granule >= MARK as usize {
-            return Ok(false);
         }
         self.use_cells(context, class, slab, count_ones(free));
         cells.set(free);

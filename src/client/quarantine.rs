@@ -6,7 +6,8 @@
 //!
 //! Bounded twice: by the entries of one block's records, and in bytes by half of what the client holds.
 //!
-//! Invariants: what is in the ring is neither live nor free; the home block stays with the client while the ring has
+//! Invariants: what is in the ring is neither live nor free; without PACKED, in blocks that are no runs, the bits of
+//! what waits say so (slab.rs); the home block stays with the client while the ring has
 //! anything in it.
 //! May know: context, memory, guard, free (where things go that leave).
 
@@ -143,10 +144,10 @@ impl Client {
         let next = (ring.first.get() as usize + 1).checked_rem(Self::ring_capacity(context).max(1)).unwrap_or(0);
         ring.first.set(next as u16);
         ring.count.set(ring.count.get() - 1);
-        context.map.set_waiting(granule, false);
         let start = granule << context.map.shape.granule_shift;
         let piece =
             find::holder(context, self.owner.get(), start).filter(|piece| piece.start == start && !piece.live)?;
+        context.map.set_waiting(granule, false);
         ring.weight.set(ring.weight.get().saturating_sub((piece.usable / 16) as u32));
         let written = guard::first_written(&context.map, start, piece.usable);
         if context.has(flags::WIPE) {

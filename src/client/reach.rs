@@ -19,12 +19,12 @@ use super::{Client, FULL_LIST, LISTS, RUN_LIST};
 use crate::context::Context;
 use crate::flat::{EXACT, code};
 use crate::memory::{NONE, kind};
-use crate::sizes::MAX_CLASSES;
+use crate::sizes::SLAB_LISTS;
 use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// Lists of blocks with holes. A client has no slabs with PACKED, and their lists serve for this.
-pub(super) const HOLE_LISTS: usize = 2 * MAX_CLASSES;
+pub(super) const HOLE_LISTS: usize = 2 * SLAB_LISTS;
 /// The low bits of a block's state: as much of its number of free granules as fits.
 pub(crate) const FREE_MASK: u32 = LONG - 1;
 /// The bit of a block's state that says that it is one for long pieces.
@@ -43,7 +43,7 @@ const APART: u32 = 4;
 /// How far a block goes down a list to be in the order of addresses.
 const ORDER: usize = 8;
 
-const _: () = assert!(LISTS - 3 == MAX_CLASSES - 1);
+const _: () = assert!(LISTS - 3 == SLAB_LISTS - 1);
 
 /// The list of the blocks whose reach has this code, not 0, among those of its kind: three below 128 granules, then one for
 /// each doubling.
@@ -59,10 +59,10 @@ pub(super) fn hole_list(code: u8) -> usize {
 /// The number by which a block's state names list `at` of those with holes; behind them comes that of the empty blocks.
 pub(super) fn number_of(at: usize) -> usize {
     match at {
-        0..MAX_CLASSES => LISTS + at,
+        0..SLAB_LISTS => LISTS + at,
         _ if at == HOLE_LISTS - 1 => RUN_LIST,
         HOLE_LISTS => EMPTY_LIST,
-        _ => at - MAX_CLASSES,
+        _ => at - SLAB_LISTS,
     }
 }
 
@@ -73,7 +73,7 @@ fn place_of(number: usize) -> u32 {
         EMPTY_LIST => EMPTY_BIT,
         FULL_LIST => 0,
         _ if number >= LISTS => 1u32.wrapping_shl((number - LISTS) as u32),
-        _ => 1u32.wrapping_shl((number + MAX_CLASSES) as u32),
+        _ => 1u32.wrapping_shl((number + SLAB_LISTS) as u32),
     }
 }
 
@@ -160,7 +160,7 @@ impl Client {
 
     /// How many lists of blocks there are.
     pub(crate) fn list_count(context: &Context) -> usize {
-        if context.sizes.packed() { LISTS + MAX_CLASSES } else { LISTS }
+        if context.sizes.packed() { LISTS + SLAB_LISTS } else { LISTS }
     }
 
     /// Is this a block of ours that has a map?

@@ -21,7 +21,7 @@ impl Client {
     /// A cell from the cache of a size's class; its offset.
     #[inline(always)]
     pub(super) fn second_alloc(&self, context: &Context, size: usize) -> Option<usize> {
-        let _lock = self.lock_shared(context);
+        let _lock = self.lock_shared_here(context);
         let class = context.sizes.cache_class(size);
         if class >= context.cached_classes as usize {
             return None;
@@ -51,7 +51,7 @@ impl Client {
     /// A free into the cache of a piece's class. False: take the long way.
     #[inline(always)]
     pub(super) fn second_free(&self, context: &Context, address: usize) -> bool {
-        let _lock = self.lock_shared(context);
+        let _lock = self.lock_shared_here(context);
         let Some((granule, class)) = self.cached_piece(context, address) else { return false };
         if !self.cache_push(context, class, granule) {
             return false;
@@ -66,7 +66,7 @@ impl Client {
     /// Is this a piece of the class that `size` would go to?
     #[inline(always)]
     pub(super) fn second_realloc(&self, context: &Context, address: usize, size: usize) -> bool {
-        let _lock = self.lock_shared(context);
+        let _lock = self.lock_shared_here(context);
         self.cached_piece(context, address).is_some_and(|(_, class)| class == context.sizes.cache_class(size))
     }
 }

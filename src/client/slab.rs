@@ -1,6 +1,6 @@
 //! Slabs: runs of units, all of the same length in a context, cut into equal cells.
 //!
-//! A slab counts the cells that are in use: live, in a cache, or waiting in the open word (open.rs). Which cells are free
+//! A slab counts the cells that are in use: live, in a cache, in quarantine, or waiting in the open word (open.rs). Which cells are free
 //! it does not say, for the live bits do: whoever looks for a free cell has found the cache of the class empty, and nothing
 //! waits in the open word, so that what is not live is free. (In quarantine things wait in any slab; such contexts have
 //! bits for these.)
@@ -81,7 +81,6 @@ impl Client {
     }
 
     /// Takes a cell back. True: that emptied its slab, so that a block may be empty now.
-    #[inline(never)]
     pub(super) fn slab_put(&self, context: &Context, class: usize, granule: usize) -> bool {
         self.drop_cells(context, class, context.map.shape.slab_of(granule), 1)
     }
@@ -90,7 +89,7 @@ impl Client {
     pub(super) fn use_cells(&self, context: &Context, class: usize, slab: usize, cells: usize) {
         let uses = context.map.uses(slab);
         let mut count = uses.get().wrapping_add(cells as u32);
-        if count + 1 == context.sizes.class(class).cells {
+        if count.wrapping_add(1) == context.sizes.class(class).cells {
             self.unlink_slab(context, class, slab);
             count |= Uses::FULL;
         }

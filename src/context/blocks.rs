@@ -51,6 +51,7 @@ impl Claim {
 }
 
 impl Context {
+    #[inline(never)]
     pub(crate) fn free_set(&self) -> BitSet<'_> {
         BitSet::new(self.map.free_words(), self.map.blocks)
     }

@@ -167,7 +167,7 @@ impl Client {
                 continue;
             }
             let info = context.sizes.class(class);
-            let free = (info.cells - context.map.uses(unit).count()) as usize;
+            let free = info.cells.saturating_sub(context.map.uses(unit).count()) as usize;
             // The units of a slab with nothing in use have been counted as such.
             if free < info.cells as usize || !context.keeps_slabs() {
                 *bytes += free * info.cell as usize;

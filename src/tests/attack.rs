@@ -10,7 +10,7 @@ use crate::ffi::*;
 use crate::flat::Words;
 use crate::layout::{BLOCK_RECORD_SIZE, FIRST_CACHE, SLAB_RECORD_SIZE, SLOT_SIZE, Shape, USES_SIZE};
 use crate::memory::{Map, kind};
-use crate::sizes::{Class, MAX_CLASSES, Sizes};
+use crate::sizes::{Class, FIRST_CLASSES, Sizes};
 use crate::tools::Tools;
 use core::ffi::c_void;
 use core::mem::offset_of;
@@ -97,7 +97,7 @@ impl Target {
         let classes_at = core::ptr::from_ref(context.sizes.class(0)).addr() - self.context.addr();
         // In front of the classes: two shifts, the alignment, two bytes, and a table with an entry for each 8 bytes of 1 KiB.
         gaps.push(offset_of!(Context, sizes) + 8 + size_of::<usize>() + 2 + 129..classes_at);
-        let classes_end = classes_at + MAX_CLASSES * size_of::<Class>();
+        let classes_end = classes_at + FIRST_CLASSES * size_of::<Class>();
         gaps.push(classes_end..offset_of!(Context, sizes) + size_of::<Sizes>());
         let in_gap = |at: usize| gaps.iter().any(|gap| gap.contains(&at));
         let mut from = 0;
@@ -351,7 +351,7 @@ fn every_bit_of_what_never_changes_is_found() {
         let fixed = "header, fixed part";
         let shares = attack(&target, |part| if part.table == fixed { 1 } else { 8 * part.bytes });
         let share = &shares[fixed];
-        assert!(share.bits > 4000);
+        assert!(share.bits > 3000);
         assert_eq!(share.found, share.bits, "flags {flags:#x}, missed by offset: {:?}", share.missed);
         assert_eq!(c!(vmma_delete_context(target.context)), 0);
     }

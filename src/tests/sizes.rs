@@ -1,7 +1,7 @@
 //! Sizes: every request up to some size, in a grid of contexts.
 //! May know: sizes.
 
-use crate::sizes::{MAX_CLASSES, MIN_CELL, Place, Sizes, log2_ceil, most_cached, round_up, slab_order, unit_shift};
+use crate::sizes::{FIRST_CLASSES, MIN_CELL, Place, Sizes, log2_ceil, most_cached, round_up, slab_order, unit_shift};
 
 const ALIGNMENTS: [usize; 6] = [8, 16, 32, 64, 512, 4096];
 
@@ -23,7 +23,7 @@ fn classes_ascend_and_fit_their_slabs() {
     grid(|sizes, alignment, shift, packed| {
         let unit = 1usize << unit_shift(shift, alignment);
         assert!(unit >= alignment && unit <= 1 << shift);
-        assert!(sizes.count() <= MAX_CLASSES);
+        assert!(sizes.count() <= FIRST_CLASSES);
         assert_eq!(sizes.packed(), packed);
         let mut last = 0;
         for number in 0..sizes.count() {

@@ -182,6 +182,8 @@ fn unit_piece(context: &Context, client: &Client, piece: &mut Piece) {
     let own = word & !0xff == client.owner.get();
     if own && class < context.sizes.count() {
         let info = context.sizes.class(class);
+        // Another thread may have made a slab of it since the piece before.
+        let slab = unit & !(shape.slab_units - 1);
         let cell = info.cell as usize;
         piece.length <<= shape.slab_order;
         let mut kept = 0;
@@ -191,7 +193,7 @@ fn unit_piece(context: &Context, client: &Client, piece: &mut Piece) {
                 (_, _, live) => piece.live += live,
             }
         }
-        piece.free = ((info.cells - map.uses(unit).count()) as usize * cell).min(kept);
+        piece.free = (info.cells.saturating_sub(map.uses(slab).count()) as usize * cell).min(kept);
         piece.cached = kept - piece.free;
         return;
     }
