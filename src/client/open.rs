@@ -17,6 +17,7 @@
 use super::Client;
 use crate::bitmap::count_ones;
 use crate::context::{Context, MARK};
+use crate::memory::Uses;
 use crate::status::Status;
 use core::cell::Cell;
 
@@ -63,19 +64,17 @@ impl Client {
         if first_granule >= MARK as usize {
             return Ok(false);
         }
-        let used = context.map.uses(slab).count();
-        let (granule, free) = match used {
-            0 => (first_granule, info.full()),
-            _ => self.free_part(context, class, slab),
-        };
+        let whole = context.map.uses(slab).get() == Uses::IDLE;
+        let (granule, free) = if whole { (first_granule, info.full()) } else { self.free_part(context, class, slab) };
         if free == 0 {
             return Err(Status::Corrupt);
         }
         self.use_cells(context, class, slab, count_ones(free));
         cells.set(free);
-        // Fewer in use than there are cells in front of this part, or some in it: cells have come back past the cache.
-        let before = (granule - first_granule) << shape.granule_shift;
-        let freed = (used as usize) < info.cell_index(before) || free != info.full();
+        // Some of these cells were in use before, as they are the rest of a part, or of one that was opened already: they have come
+        // back past the cache.
+        let again = granule <= first.get() as usize && shape.slab_of(first.get() as usize) == slab;
+        let freed = !whole && (again || free != info.full());
         if freed && self.may_grow(context, class, context.map.cache(self.top(context, class) - 1).get()) {
             let _ = self.cache_make_room(context, class, granule);
         }

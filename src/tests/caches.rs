@@ -151,6 +151,28 @@ fn what_was_freed_last_is_served_first() {
     }
 }
 
+/// Bursts into a slab that is never full and never empty, whose cells come back before the next: all of a part, or most of it.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn what_comes_back_to_a_slab_that_is_neither_full_nor_empty_gets_a_cache() {
+    for kept in [1, 64] {
+        for burst in [40, 60, 64] {
+            let scene = Scene::new(4 << 20, 64 << 10, 0).expect("memory");
+            let class = scene.inside().0.sizes.cache_class(16);
+            (0..kept).for_each(|_| assert!(!scene.alloc(16).is_null()));
+            for _ in 0..12 {
+                let cells: Vec<_> = (0..burst).map(|_| scene.alloc(16)).collect();
+                cells.iter().for_each(|&cell| scene.free(cell));
+            }
+            assert!(scene.cache(class).0 >= 14, "{kept} stay, {burst} come and go: room for {}", scene.cache(class).0);
+        }
+    }
+    // Who only takes needs none.
+    let scene = Scene::new(4 << 20, 64 << 10, 0).expect("memory");
+    (0..5000).for_each(|_| assert!(!scene.alloc(16).is_null()));
+    assert_eq!(scene.cache(scene.inside().0.sizes.cache_class(16)).0, 0);
+}
+
 /// Two buddies in a cache are no run of twice the size: when that is asked for, they have to come out.
 #[test]
 #[cfg_attr(miri, ignore)]
