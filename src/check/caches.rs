@@ -67,7 +67,7 @@ fn open(context: &Context, client: &Client, class: usize, outstanding: &mut Outs
         return false;
     }
     while cells != 0 {
-        let granule = first + ((cells.trailing_zeros() * info.cell) as usize >> shape.granule_shift);
+        let granule = first.wrapping_add((cells.trailing_zeros() * info.cell) as usize >> shape.granule_shift);
         cells &= cells - 1;
         let fits =
             waiting(context, client, granule << shape.granule_shift).is_some_and(|found| found.code as usize == class);
