@@ -60,12 +60,6 @@ impl Class {
     pub fn full(&self) -> u64 {
         !0 >> (64u32.saturating_sub(self.cells) & 63)
     }
-
-    /// Which cell holds the byte at `offset` in the slab.
-    #[inline(always)]
-    pub fn cell_index(&self, offset: usize) -> usize {
-        offset >> (self.cell.trailing_zeros() & 31)
-    }
 }
 
 /// No cache keeps more than so many bytes, but for two entries.

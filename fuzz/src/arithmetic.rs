@@ -38,12 +38,6 @@ fn judge_sizes(bytes: &mut Bytes<'_>) {
         assert!(info.cells >= 4 && info.cells as usize * cell == slab);
         assert!([info.full().count_ones(), info.full().trailing_ones()] == [info.cells.min(64); 2]);
         assert!(info.most_cached >= 2 && info.most_cached <= 62);
-        let offset = bytes.u32() as usize % slab;
-        assert_eq!(info.cell_index(offset), offset / cell, "cell of {offset} in cells of {cell}");
-        for cell_number in [0, 1, info.cells as usize - 1, info.cells as usize] {
-            assert_eq!(info.cell_index(cell_number * cell), cell_number);
-            assert_eq!(info.cell_index(cell_number * cell + cell - 1), cell_number);
-        }
         last = cell;
     }
     for _ in 0..8 {
