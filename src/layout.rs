@@ -8,7 +8,9 @@
 //!  tables, each 64-aligned: blocks | free | units | lives | uses | slabs | nodes | sums | longest | caches | slack
 //! ```
 //!
-//! With QUARANTINE the bits of what waits there follow the live words. PACKED contexts have no records of units and slabs; sums and longest are theirs alone. N is the largest number of
+//! With QUARANTINE the bits of what waits there follow the live words.
+//!
+//! PACKED contexts have no records of units and slabs; sums and longest are theirs alone. N is the largest number of
 //! blocks with which all of that fits. The blocks end at the last multiple of block_size in the memory, the tables
 //! begin at its first multiple of 64.
 //!

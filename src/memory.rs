@@ -13,6 +13,8 @@
 //! debug builds check all of them again.
 //! May know: layout, records, flat, tools. Reads client memory never, writes it only in the functions at the end.
 
+mod seal;
+
 use crate::flat::{Flat, Words};
 use crate::layout::{FIRST_SLOTS, Layout, SLOT_SIZE, Shape};
 pub use crate::records::{BlockRecord, NONE, SlabRecord, Uses, kind};
@@ -112,45 +114,6 @@ impl Map {
     pub fn record_bytes(&self) -> usize {
         let behind = if self.shape.slack { (self.blocks << self.shape.block_shift) / 16 } else { 0 };
         self.slack.addr() + behind - self.origin.addr()
-    }
-
-    /// Over every field: none changes after creation.
-    pub fn checksum(&self) -> u64 {
-        use crate::mix::mix;
-        let shape = &self.shape;
-        let tables: [usize; 30] = [
-            self.memory.addr(),
-            self.size,
-            self.origin.addr(),
-            self.base.addr(),
-            self.blocks,
-            self.records.addr(),
-            self.free.addr(),
-            self.units.addr(),
-            self.lives.addr(),
-            self.uses.addr(),
-            self.slabs.addr(),
-            self.nodes.addr(),
-            self.sums.addr(),
-            self.longest.addr(),
-            self.flat_sums,
-            self.flat_longest,
-            self.caches.addr(),
-            self.slack.addr(),
-            shape.alignment,
-            shape.granules,
-            shape.slab_units,
-            shape.block_shift as usize,
-            shape.unit_shift as usize,
-            shape.granule_shift as usize,
-            shape.cache_entries as usize,
-            shape.node_words as usize,
-            shape.packed as usize,
-            shape.slack as usize,
-            shape.waits as usize,
-            shape.slab_order as usize,
-        ];
-        tables.iter().fold(self.tools.number() as u64, |hash, &value| mix(hash, value as u64))
     }
 
     // ---- numbers ----

@@ -3,6 +3,7 @@
 //! Their fields are atomics, read and written relaxed, because other threads may ask about any address at any time.
 //! May know: layout (how large they are).
 
+use core::ops::Deref;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// "No block", "no unit", "no slot" in 32-bit links.
@@ -41,12 +42,13 @@ pub struct BlockRecord {
     pub cache_pieces: AtomicU32,
 }
 
-/// How many cells of a slab are in use (live, in a cache, in quarantine, or waiting in the open word), less one; where no slab begins 0.
+/// How many cells of a slab are in use (live, in a cache, in quarantine, or waiting in the open word), less one; where no
+/// slab begins 0.
 ///
 /// Less one, so that a free that more has to be done for ends below zero: the last cell in use, the first one of a slab that
 /// was full (`FULL` is its highest bit), and what is no slab's. To all others it is a subtraction and nothing else.
 #[repr(transparent)]
-pub struct Uses(AtomicU32);
+pub struct Uses(Link);
 
 impl Uses {
     /// In a slab that has no free cell, and so is in no list.
@@ -54,20 +56,19 @@ impl Uses {
     /// Nothing is in use.
     pub const IDLE: u32 = u32::MAX;
 
-    #[inline(always)]
-    pub fn get(&self) -> u32 {
-        self.0.load(Relaxed)
-    }
-
-    #[inline(always)]
-    pub fn set(&self, value: u32) {
-        self.0.store(value, Relaxed);
-    }
-
     /// Of a slab: how many cells are in use.
     #[inline]
     pub fn count(&self) -> u32 {
         self.get().wrapping_add(1) & !Uses::FULL
+    }
+}
+
+impl Deref for Uses {
+    type Target = Link;
+
+    #[inline(always)]
+    fn deref(&self) -> &Link {
+        &self.0
     }
 }
 

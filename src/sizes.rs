@@ -205,12 +205,12 @@ impl Sizes {
         if self.packed {
             return size.wrapping_sub(1) >> self.alignment.trailing_zeros();
         }
-        self.cache_class_of_two(size)
+        self.plain_cache_class(size)
     }
 
     /// The same without PACKED.
     #[inline(never)]
-    fn cache_class_of_two(&self, size: usize) -> usize {
+    fn plain_cache_class(&self, size: usize) -> usize {
         let last = size.wrapping_sub(1);
         if last < TABLE_BYTES {
             let class = self.table.get(last / TABLE_STEP + 1).copied().unwrap_or(NO_CLASS);

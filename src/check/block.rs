@@ -1,7 +1,7 @@
 //! One block of a client: its buddy, and that every unit of it is exactly one thing.
 //! May know: client, context, buddy.
 
-use super::{Outstanding, caches};
+use super::{Outstanding, WAITS, caches};
 use crate::bitmap::count_ones;
 use crate::client::pages::{list_of, state_of};
 use crate::client::{Client, code};
@@ -11,9 +11,6 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// By this code, and that of its class, a slab with free cells is counted: until it is found in a list.
 pub(super) const ROOMY: u32 = 0x80;
-
-/// By this code what waits in quarantine in a buddy block is counted.
-pub(super) const WAITS: u32 = 0xff;
 
 /// A run of blocks from its head on; how many whole blocks it has.
 pub(super) fn run(context: &Context, client: &Client, head: usize, outstanding: &mut Outstanding) -> Option<usize> {

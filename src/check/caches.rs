@@ -1,8 +1,7 @@
 //! A client's caches and its quarantine: every entry is a piece that is neither live nor free, and none is missing.
 //! May know: client, context, guard.
 
-use super::block::WAITS;
-use super::{Fault, Outstanding, packed};
+use super::{Fault, Outstanding, WAITS, packed};
 use crate::client::cache::{block_of_entry, pieces_for};
 use crate::client::find::{self, Found};
 use crate::client::open::OPEN_SLABS;

@@ -27,6 +27,8 @@ use crate::status::Status;
 /// what waits in quarantine in blocks that are no runs, by `WAITS`.
 pub(crate) type Outstanding = [u32; 256];
 
+const WAITS: u32 = 0xff;
+
 /// What is wrong, and where: an offset from block 0, and the allocation concerned.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {

@@ -367,8 +367,8 @@ impl Client {
     #[inline(always)]
     unsafe fn free_to_slab(&self, granule: usize, class: usize) -> i32 {
         let place = (granule as u32 & self.slab_mask.get()) >> USES_SHIFT;
-        // SAFETY: the table has an entry for every two units of the block, and the mask leaves the first granule of a slab, which is
-        // at least two units long.
+        // SAFETY: the table has an entry for every two units of the block, and what the mask leaves is a multiple of the length of
+        // slabs, which is at least two units: so many entries behind the first, and no part of one.
         let uses = unsafe { &*self.uses.get().byte_add(place as usize) };
         let count = uses.get().wrapping_sub(1);
         uses.set(count);

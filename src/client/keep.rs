@@ -14,6 +14,7 @@
 
 use super::Client;
 use super::alloc::Request;
+use super::find::Found;
 use crate::bitmap::count_ones;
 use crate::context::{Context, FULL_BIT, MARK};
 use crate::memory::kind;
@@ -225,35 +226,25 @@ impl Client {
         (capacity as usize).min(more - 1)
     }
 
-    /// Another size for a piece of a block in at most a block, in place or elsewhere. None: take the long way.
+    /// Another size for a piece of a block in at most a block. Some: the piece, and whether it has that size now, in place; if
+    /// not it has to move. None: take the long way.
     #[inline(never)]
-    pub(super) fn packed_short_realloc(&self, context: &Context, address: usize, size: usize) -> Option<*mut u8> {
-        let map = &context.map;
-        let offset = address.wrapping_sub(map.base().addr());
-        let found = {
-            let _lock = self.lock_shared_here(context);
-            let found = self.startable(context, address)?;
-            let shape = &map.shape;
-            let (block, at) = (offset >> shape.block_shift, (offset & (shape.block_size() - 1)) >> shape.granule_shift);
-            let end = at + (found.usable >> shape.granule_shift);
-            if size.wrapping_sub(1) >= shape.block_size() || end > shape.granules_per_block() {
-                return None;
-            }
-            let (old, new) = (end - at, Self::granules_of(context, context.sizes.cache_class(size)));
-            if new < old {
-                self.give_hole(context, block, at + new, end, None);
-                self.settle(context);
-            }
-            if new <= old || self.packed_lengthen(context, block, end, new - old) {
-                return Some(map.address_of(offset));
-            }
-            found
-        };
-        let moved = self.packed_short_alloc(context, size);
-        match map.offset_of(moved.addr()) {
-            None => Some(moved),
-            to => Some(self.settle_move(context, &found, found.usable, None, size, to)),
+    pub(super) fn packed_short_resize(&self, context: &Context, address: usize, size: usize) -> Option<(Found, bool)> {
+        let shape = &context.map.shape;
+        let offset = address.wrapping_sub(context.map.base().addr());
+        let _lock = self.lock_shared_here(context);
+        let found = self.startable(context, address)?;
+        let (block, at) = (offset >> shape.block_shift, (offset & (shape.block_size() - 1)) >> shape.granule_shift);
+        let end = at + (found.usable >> shape.granule_shift);
+        if size.wrapping_sub(1) >= shape.block_size() || end > shape.granules_per_block() {
+            return None;
         }
+        let (old, new) = (end - at, Self::granules_of(context, context.sizes.cache_class(size)));
+        if new < old {
+            self.give_hole(context, block, at + new, end, None);
+            self.settle(context);
+        }
+        Some((found, new <= old || self.packed_lengthen(context, block, end, new - old)))
     }
 
     /// Lengthens the piece that ends at `end` by so many granules of the hole there.

@@ -36,8 +36,8 @@ impl Client {
         let context = self.context();
         if self.is_simple(context) {
             if context.sizes.packed() {
-                if let Some(place) = self.packed_short_realloc(context, address, size) {
-                    return place;
+                if let Some((found, fits)) = self.packed_short_resize(context, address, size) {
+                    return self.packed_short_move(context, &found, fits, size);
                 }
             } else if self.second_realloc(context, address, size) {
                 return context.map.address_of(address.wrapping_sub(context.map.base().addr()));
@@ -66,6 +66,18 @@ impl Client {
             }
         }
         self.move_to(context, &found, old_size, place, &request)
+    }
+
+    /// PACKED: moves a piece that does not fit where it is.
+    fn packed_short_move(&self, context: &Context, found: &Found, fits: bool, size: usize) -> *mut u8 {
+        if fits {
+            return context.map.address_of(found.start);
+        }
+        let moved = self.packed_short_alloc(context, size);
+        match context.map.offset_of(moved.addr()) {
+            None => moved,
+            to => self.settle_move(context, found, found.usable, None, size, to),
+        }
     }
 
     fn start_locked(&self, context: &Context, address: usize) -> Option<(Found, usize)> {
@@ -172,7 +184,7 @@ impl Client {
     /// The end of a move, or of staying. Meanwhile the host's handler may have run, or, if the client is shared, another
     /// thread: nobody who frees twice what is moved here is to be believed.
     #[inline(never)]
-    pub(super) fn settle_move(
+    fn settle_move(
         &self,
         context: &Context,
         found: &Found,

@@ -1,9 +1,9 @@
 //! Slabs: runs of units, all of the same length in a context, cut into equal cells.
 //!
-//! A slab counts the cells that are in use: live, in a cache, in quarantine, or waiting in the open word (open.rs). Which cells are free
-//! it does not say, for the live bits do: whoever looks for a free cell has found the cache of the class empty, and nothing
-//! waits in the open word, so that what is not live is free. (In quarantine things wait in any slab; such contexts have
-//! bits for these.)
+//! A slab counts the cells that are in use: live, in a cache, in quarantine, or waiting in the open word (open.rs). Which
+//! cells are free it does not say, for the live bits do: whoever looks for a free cell has found the cache of the class
+//! empty, and nothing waits in the open word, so that what is not live is free. (In quarantine things wait in any slab; such
+//! contexts have bits for these.)
 //!
 //! ```text
 //!   live bits, cells of 32 bytes     1 . 0 . 1 . 1 . | 0 . 0 . 1 . 0 . |     4 of 8 cells are free
@@ -136,8 +136,8 @@ impl Client {
         None
     }
 
-    /// The first part of a slab that has free cells: where it begins, and these, the lowest first. Nothing of the class is in a cache
-    /// or waits, and its slabs have whole words.
+    /// The first part of a slab that has free cells: where it begins, and these, the lowest first. Nothing of the class is in
+    /// a cache or waits, and its slabs have whole words.
     #[inline(never)]
     pub(super) fn free_part(&self, context: &Context, class: usize, slab: usize) -> (usize, u64) {
         let shape = &context.map.shape;

@@ -1,6 +1,7 @@
 //! Slabs: the cells of the one that is being cut up wait outside; one that is idle goes when others want its units.
 //!
-//! No answer depends on either, so the model of whole contexts cannot see it.
+//! No answer depends on either, so the model of whole contexts cannot see it. And the steps that find the free cells of a
+//! slab, for every width of cells; and what becomes of a count that is wrong.
 //! May know: everything.
 
 use super::Rng;
