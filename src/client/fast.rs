@@ -306,7 +306,8 @@ impl Client {
     /// Takes a live piece back: into the cache of its class, or past it.
     ///
     /// # Safety
-    /// A live piece of a class with a top begins at that granule, in a block of this client, and `live` is what its live word has.
+    /// A live piece of a class with a top begins at that granule, below MARK, in a block of this client, and `live` is what its live
+    /// word has.
     #[inline(always)]
     unsafe fn end_live(&self, granule: usize, class: usize, word: &AtomicU64, live: u64) -> i32 {
         let turned = live & (!1u64).rotate_left(granule as u32);

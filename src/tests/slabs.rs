@@ -97,3 +97,28 @@ fn a_slab_that_says_it_has_a_free_cell_and_has_none_is_corrupt() {
         assert!(!scene.alloc(64).is_null());
     }
 }
+
+/// The bits of what waits in quarantine keep it from being served: one that stands at another cell of the slab is seen, though
+/// there are as many as there should be.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn what_waits_in_quarantine_is_not_served_and_a_bit_that_has_moved_is_corrupt() {
+    let scene = Scene::new(4 << 20, 64 << 10, VMMA_FLAG_QUARANTINE).expect("memory");
+    let cells: Vec<_> = (0..20).map(|_| scene.alloc(64)).collect();
+    cells.iter().for_each(|&cell| scene.free(cell));
+    let (context, client) = scene.inside();
+    assert_eq!(client.quarantine.count(), cells.len());
+    let more: Vec<_> = (0..20).map(|_| scene.alloc(64)).collect();
+    assert!(more.iter().all(|cell| !cells.contains(cell)), "what waits is not served");
+    assert_eq!(c!(vmma_check_context(scene.context)), 0);
+    let granule = client.quarantined(context, 0);
+    let free = (more[19].addr() - context.map.base().addr() + 64) >> context.map.shape.granule_shift;
+    assert_eq!(context.map.shape.slab_of(granule), context.map.shape.slab_of(free));
+    let turn = |from, to| {
+        context.map.set_waiting(from, false);
+        context.map.set_waiting(to, true);
+    };
+    turn(granule, free);
+    assert_eq!(c!(vmma_check_context(scene.context)), vmma_status::VMMA_E_CORRUPT as i32);
+    turn(free, granule);
+}
