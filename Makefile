@@ -23,7 +23,7 @@ CXX        ?= c++
 CARGOFLAGS ?=
 FEATURES   ?=
 FUZZ_TIME  ?= 60
-INLINE     ?= 15
+INLINE     ?= 10
 
 # Everything that is made lies under cargo's target directory: the checkout stays clean.
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))

@@ -52,6 +52,7 @@ mod guard;
 pub mod host;
 mod inspect;
 mod layout;
+mod lengths;
 mod memory;
 mod mix;
 mod records;

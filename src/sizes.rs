@@ -8,24 +8,21 @@
 //!   blocks         n whole blocks and some units of one more, from the context
 //! ```
 //!
-//! The cells are the powers of two from max(16, alignment) to half a unit, and a run of units is a power of two as well,
-//! so everything is naturally aligned. With PACKED there is one way only: a piece of so many bytes, the request rounded
-//! up to the alignment.
+//! The cells are the powers of two from max(16, alignment) to half a unit. A run of units is a power of two, or some eighths
+//! of one (lengths.rs), and begins at a multiple of the power: so everything is naturally aligned. With PACKED there is one way
+//! only: a piece of so many bytes, the request rounded up to the alignment.
 //!
 //! Invariants: cells ascend; each is a multiple of the alignment; all slabs of a context have the
 //! same length, and at least four cells; `class_of(n)` is the first class whose cell holds n bytes.
-//! May know: nothing. Plain arithmetic, no pointers.
+//! May know: lengths. Plain arithmetic, no pointers.
+
+use crate::lengths::{self, LONGEST, log2_ceil};
 
 /// Lists of slabs that a client has room for: of each class those with free cells, and the idle ones. (PACKED has as many
 /// lists of blocks more.)
 pub const SLAB_LISTS: usize = 2 * FIRST_CLASSES;
 /// Slab classes of default mode, at most: 16 to 512 bytes.
 pub const FIRST_CLASSES: usize = 6;
-/// Sizes up to this many bytes find their class by one table look-up.
-const TABLE_BYTES: usize = 1024;
-/// The table has one entry for every 8 bytes.
-const TABLE_STEP: usize = 8;
-const NO_CLASS: u8 = 0xff;
 /// No cell is smaller, whatever the alignment: it would cost more in records than it saves.
 pub const MIN_CELL: usize = 16;
 
@@ -76,10 +73,10 @@ pub fn most_cached(bytes: usize) -> usize {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
     Slab(usize),
-    /// 2^order units of one block; they begin at a multiple of that.
+    /// So many units of one block, the run's number; they begin at a multiple of the power of two from that on.
     Units {
         units: usize,
-        order: u32,
+        run: u32,
     },
     /// So many whole blocks, and so many units of the block behind them.
     Blocks {
@@ -102,7 +99,11 @@ pub struct Sizes {
     alignment: usize,
     packed: bool,
     count: u8,
-    table: [u8; TABLE_BYTES / TABLE_STEP + 1],
+    /// The numbers of a run of a whole block, and of a slab's.
+    pub last_run: u8,
+    pub slab_run: u8,
+    /// Do runs have all lengths of lengths.rs? Else they are powers of two.
+    lengths: bool,
     classes: [Class; FIRST_CLASSES],
 }
 
@@ -116,11 +117,6 @@ pub fn round_up(n: usize, power: usize) -> usize {
     (n + power - 1) & !(power - 1)
 }
 
-/// Smallest k with 2^k >= n (0 for 0 and 1).
-pub fn log2_ceil(n: usize) -> u32 {
-    if n <= 1 { 0 } else { usize::BITS - (n - 1).leading_zeros() }
-}
-
 impl Sizes {
     pub fn new(alignment: usize, block_shift: u32, packed: bool) -> Sizes {
         let unit_shift = unit_shift(block_shift, alignment);
@@ -130,20 +126,19 @@ impl Sizes {
             alignment,
             packed,
             count: 0,
-            table: [NO_CLASS; TABLE_BYTES / TABLE_STEP + 1],
+            last_run: 0,
+            slab_run: 0,
+            lengths: block_shift - unit_shift <= LONGEST,
             classes: [Class::NONE; FIRST_CLASSES],
         };
-        let slab_bytes = 1 << (unit_shift + slab_order(block_shift - unit_shift));
+        let slab_order = slab_order(block_shift - unit_shift);
+        let slab_bytes = 1 << (unit_shift + slab_order);
+        sizes.last_run = sizes.run_of(1 << (block_shift - unit_shift)) as u8;
+        sizes.slab_run = sizes.run_of(1 << slab_order) as u8;
         let mut cell = alignment.max(MIN_CELL);
         while cell < 1 << unit_shift && !packed {
             sizes.add(cell, slab_bytes);
             cell *= 2;
-        }
-        for step in 0..sizes.table.len() {
-            let class = sizes.search(step * TABLE_STEP).map_or(NO_CLASS, |c| c as u8);
-            if let Some(entry) = sizes.table.get_mut(step) {
-                *entry = class;
-            }
         }
         sizes
     }
@@ -160,19 +155,13 @@ impl Sizes {
         use crate::mix::mix;
         hash = mix(hash, (self.unit_shift as u64) << 32 | self.block_shift as u64);
         hash = mix(hash, self.alignment as u64);
-        hash = mix(hash, (self.count as u64) << 1 | self.packed as u64);
+        let runs = (self.lengths as u64) << 16 | (self.last_run as u64) << 8 | self.slab_run as u64;
+        hash = mix(hash, runs << 32 | (self.count as u64) << 1 | self.packed as u64);
         for class in &self.classes {
             hash = mix(hash, (class.cell as u64) << 32 | class.most_cached as u64);
             hash = mix(hash, class.cells as u64);
         }
-        for entries in self.table.chunks(8) {
-            hash = mix(hash, entries.iter().fold(0, |word, &entry| word << 8 | entry as u64));
-        }
         hash
-    }
-
-    fn search(&self, size: usize) -> Option<usize> {
-        self.classes.iter().take(self.count()).position(|class| class.cell as usize >= size)
     }
 
     pub fn count(&self) -> usize {
@@ -191,11 +180,8 @@ impl Sizes {
     /// The class whose cells serve `size` bytes (at least 1), if a slab does.
     #[inline]
     pub fn class_of(&self, size: usize) -> Option<usize> {
-        if size <= TABLE_BYTES {
-            let class = self.table.get(size.wrapping_add(TABLE_STEP - 1) / TABLE_STEP).copied().unwrap_or(NO_CLASS);
-            return (class != NO_CLASS).then_some(class as usize);
-        }
-        self.search(size)
+        let class = log2_ceil(size).saturating_sub(self.alignment.max(MIN_CELL).trailing_zeros());
+        (class < self.count as u32).then_some(class as usize)
     }
 
     /// The class of a request that a cache may serve: slab classes, and behind them the orders of runs; with PACKED how
@@ -211,60 +197,59 @@ impl Sizes {
     /// The same without PACKED.
     #[inline(never)]
     fn plain_cache_class(&self, size: usize) -> usize {
-        let last = size.wrapping_sub(1);
-        if last < TABLE_BYTES {
-            let class = self.table.get(last / TABLE_STEP + 1).copied().unwrap_or(NO_CLASS);
-            if class != NO_CLASS {
-                return class as usize;
-            }
-        }
         if size == 0 || size > 1 << self.block_shift {
             return usize::MAX;
         }
-        self.count() + log2_ceil(size).saturating_sub(self.unit_shift) as usize
+        match self.class_of(size) {
+            Some(class) => class,
+            None => self.count() + self.run_of(self.units_for(size)) as usize,
+        }
     }
 
-    /// Where a request of `size` bytes (at least 1) goes. None: the rounded size is no number.
-    #[inline]
-    pub fn place(&self, size: usize) -> Option<Place> {
-        if self.packed {
-            return self.place_piece(size, self.alignment);
-        }
-        if let Some(class) = self.class_of(size) {
-            return Some(Place::Slab(class));
-        }
-        let block = 1usize << self.block_shift;
-        let unit = 1usize << self.unit_shift;
-        if size <= block {
-            let order = log2_ceil(size).max(self.unit_shift) - self.unit_shift;
-            return Some(Place::Units { units: 1 << order, order });
-        }
-        let rounded = size.checked_next_multiple_of(unit)?;
-        Some(Place::Blocks { blocks: rounded >> self.block_shift, units: (rounded & (block - 1)) >> self.unit_shift })
+    // ---- runs of units ----
+
+    /// Units that hold `size` bytes, at least 1.
+    fn units_for(&self, size: usize) -> usize {
+        ((size - 1) >> self.unit_shift) + 1
     }
 
-    /// The same for a request that has to begin at a multiple of `alignment`, a power of two up to a block.
+    /// The number of the shortest run that has so many units, at least 1 and at most a block.
+    #[inline(never)]
+    pub fn run_of(&self, units: usize) -> u32 {
+        if self.lengths { lengths::number_of(units) } else { log2_ceil(units) }
+    }
+
+    /// The same of up to half a block, without a call.
+    #[inline(always)]
+    pub fn short_run_of(&self, units: usize) -> u32 {
+        if self.lengths { lengths::short_number_of(units) } else { log2_ceil(units) }
+    }
+
+    /// Units of the run with a number.
+    pub fn units_of(&self, run: u32) -> usize {
+        if self.lengths { lengths::units_of(run) } else { 1 << run }
+    }
+
+    /// Where a request of `size` bytes (at least 1) goes that has to begin at a multiple of `alignment`, a power of two up to a block, or
+    /// 0. None: the rounded size is no number.
     pub fn place_aligned(&self, size: usize, alignment: usize) -> Option<Place> {
-        if alignment <= self.alignment {
-            return self.place(size);
-        }
+        let alignment = alignment.max(self.alignment);
         if self.packed {
             return self.place_piece(size, alignment);
         }
         let block = 1usize << self.block_shift;
-        let natural = size.max(alignment);
-        if natural > block {
-            return self.place(size);
+        if size > block {
+            let rounded = size.checked_next_multiple_of(1usize << self.unit_shift)?;
+            let units = (rounded & (block - 1)) >> self.unit_shift;
+            return Some(Place::Blocks { blocks: rounded >> self.block_shift, units });
         }
-        // A cell whose size is a power of two lies at a multiple of it: slabs are aligned to their own size.
-        let power = natural.next_power_of_two();
-        if let Some(class) = self.class_of(power)
-            && self.class(class).cell as usize == power
-        {
+        // Every cell and run begins at a multiple of the power of two from its size on: less than half of `alignment` would not.
+        let size = if size > alignment / 2 { size } else { alignment };
+        if let Some(class) = self.class_of(size) {
             return Some(Place::Slab(class));
         }
-        let order = log2_ceil(power).max(self.unit_shift) - self.unit_shift;
-        Some(Place::Units { units: 1 << order, order })
+        let run = self.run_of(self.units_for(size));
+        Some(Place::Units { units: self.units_of(run), run })
     }
 
     fn place_piece(&self, size: usize, align: usize) -> Option<Place> {
@@ -273,14 +258,14 @@ impl Sizes {
     }
 
     /// Bytes of what the cache of a class keeps.
-    #[inline]
+    #[inline(never)]
     pub fn cached_bytes(&self, class: usize) -> usize {
         if self.packed {
             (class + 1) * self.alignment
         } else if class < self.count() {
             self.class(class).cell as usize
         } else {
-            1 << (self.unit_shift as usize + class - self.count())
+            self.units_of((class - self.count()) as u32) << self.unit_shift
         }
     }
 

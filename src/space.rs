@@ -1,9 +1,11 @@
 //! The free units of one block: in one word where that is enough, else in a tree of buddies.
 //!
-//! Both give the same answers, run for run; nobody above needs to know which it is.
-//! May know: word, buddy.
+//! A word has runs of three quarters of a power of two as well, and the numbers of runs count them; for a tree a run's number
+//! is its order. Otherwise both give the same answers, run for run; nobody above needs to know which it is.
+//! May know: word, buddy, lengths.
 
 use crate::buddy::{Buddy, buddy_words};
+use crate::lengths::log2_ceil;
 use crate::word::{WORD_UNITS, Word};
 use core::cell::Cell;
 
@@ -36,12 +38,12 @@ impl<'a> Space<'a> {
         }
     }
 
-    /// The lowest run of 2^order units out of the smallest free run that holds one.
-    #[inline(always)]
-    pub fn alloc(&self, order: u32) -> Option<usize> {
+    /// The lowest run of so many units, one of the lengths, out of the smallest free run that holds one.
+    #[inline(never)]
+    pub fn alloc(&self, units: usize) -> Option<usize> {
         match self {
-            Space::Word(word) => word.alloc(order),
-            Space::Tree(tree) => tree.alloc(order),
+            Space::Word(word) => word.alloc(units),
+            Space::Tree(tree) => tree.alloc(log2_ceil(units)),
         }
     }
 
@@ -70,7 +72,7 @@ impl<'a> Space<'a> {
         }
     }
 
-    /// The order of the largest free run.
+    /// The number of the largest free run (lengths.rs).
     #[inline(always)]
     pub fn largest(&self) -> Option<u32> {
         match self {

@@ -12,9 +12,10 @@
 //!
 //! Invariant: a bit is set if and only if its unit is free; none is set at or behind the end.
 //! Cost: a few instructions for each order.
-//! May know: steps. Wrong numbers are refused, nothing can panic.
+//! May know: lengths, steps. Wrong numbers are refused, nothing can panic.
 
 use crate::bitmap::count_ones;
+use crate::lengths;
 use core::cell::Cell;
 
 /// Most units.
@@ -64,12 +65,29 @@ impl<'a> Word<'a> {
         self.bits.set(range(0, self.units));
     }
 
-    /// The lowest run of 2^order units out of the smallest free run that holds one.
+    /// The lowest run of so many units, one of the lengths, out of the smallest free run that holds one.
     #[inline(always)]
-    pub fn alloc(&self, order: u32) -> Option<usize> {
-        let start = self.smallest(order)?.trailing_zeros() as usize;
-        self.bits.set(self.bits.get() & !range(start, start + (1 << order)));
+    pub fn alloc(&self, units: usize) -> Option<usize> {
+        let order = lengths::log2_ceil(units);
+        let tight = if units & (units - 1) != 0 { self.tight(units, order) } else { 0 };
+        let starts = if tight != 0 { tight } else { self.smallest(order)? };
+        let start = starts.trailing_zeros() as usize;
+        self.bits.set(self.bits.get() & !range(start, start + units));
         Some(start)
+    }
+
+    /// The beginnings of the runs of 2^order units of which the first `units` are free, but not all.
+    #[inline(never)]
+    fn tight(&self, units: usize, order: u32) -> u64 {
+        let (mut runs, mut length) = (self.bits.get(), 1);
+        while length < units {
+            crate::steps::count();
+            let more = length.min(units - length);
+            runs &= runs >> (more & 63);
+            length += more;
+        }
+        // More than half of it is free: the rest is no longer.
+        runs & !(runs >> (((1usize << order) - units) & 63)) & starts(order.wrapping_sub(1))
     }
 
     /// The beginnings of the free runs of the least order, from `order` on, of which there are any that are no half of a larger one.
@@ -113,26 +131,33 @@ impl<'a> Word<'a> {
         to <= self.units && range(from, to) & !self.bits.get() == 0
     }
 
-    /// The order of the largest free run.
+    /// The number of the largest free run.
     #[inline(never)]
+    #[allow(unused_assignments, reason = "by the last step")]
     pub fn largest(&self) -> Option<u32> {
-        let runs = self.bits.get();
+        let (mut quarter, mut runs) = (0, self.bits.get());
         if runs == 0 {
             return None;
         }
         crate::steps::count();
-        let mut runs = runs;
         // Where the code is compiled for size a loop stays one, and takes twice as many instructions.
-        macro_rules! unless_longer {
-            ($($order:literal)*) => {$(
-                runs = longer(runs, $order);
-                if runs & starts($order) == 0 {
-                    return Some($order);
-                }
-            )*};
-        }
-        unless_longer!(0 1 2 3 4 5);
-        Some(6)
+        let order = 'found: {
+            macro_rules! unless_longer {
+                ($($order:literal)*) => {$(
+                    let twice = longer(runs, $order);
+                    if twice & starts($order) == 0 {
+                        break 'found $order;
+                    }
+                    (quarter, runs) = (runs, twice);
+                )*};
+            }
+            unless_longer!(0 1 2 3 4);
+            // At least half of the longest block.
+            return Some(lengths::at_front((!self.bits.get()).trailing_zeros().max(32)));
+        };
+        // Followed by half of it, where it begins a longer run?
+        let more = runs & quarter >> (1u32.wrapping_shl(order) & 63) & starts(order) != 0;
+        Some(lengths::whole(order) + more as u32)
     }
 
     /// Free units in all.

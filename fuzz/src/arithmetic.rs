@@ -44,27 +44,32 @@ fn judge_sizes(bytes: &mut Bytes<'_>) {
         let size = bytes.size(block).max(1);
         let by_search = (0..sizes.count()).find(|&class| sizes.class(class).cell as usize >= size);
         assert_eq!(sizes.class_of(size), by_search, "class of {size}");
-        let place = sizes.place(size);
+        let place = sizes.place_aligned(size, 1);
         judge_place(&sizes, place, size, unit, block);
         assert_eq!(sizes.place_aligned(size, 1 << bytes.below(alignment_shift as usize + 1)), place);
-        if let (Some(place), Some(next)) = (place, size.checked_add(1).and_then(|size| sizes.place(size))) {
+        if let (Some(place), Some(next)) = (place, size.checked_add(1).and_then(|size| sizes.place_aligned(size, 1))) {
             assert!(sizes.usable(place) <= sizes.usable(next), "a larger request gets less");
         }
+        let units = size.div_ceil(unit);
+        let numbers = 0..=sizes.last_run as u32;
+        let run = numbers.clone().find(|&run| sizes.units_of(run) >= units);
         if let (Some(place), false, true) = (place, packed, size <= block) {
-            assert_eq!(sizes.usable(place), size.next_power_of_two().max(alignment).max(16));
+            let power = size.next_power_of_two().max(alignment).max(16);
+            let run = run.map_or(0, |run| sizes.units_of(run)) * unit;
+            assert_eq!(sizes.usable(place), if by_search.is_some() { power } else { run });
+            assert!(power == sizes.usable(place) || power < 2 * sizes.usable(place));
         }
-        let order = size.div_ceil(unit).next_power_of_two().trailing_zeros() as usize;
         if packed {
             let class = sizes.cache_class(size);
             assert_eq!(class, (size - 1) / alignment, "cache of {size}");
             assert!(place.is_none_or(|place| sizes.cached_bytes(class) == sizes.usable(place)));
         }
         let cached = match (by_search, size > block) {
-            (Some(class), _) if size <= 1024 => class,
-            (None, false) => sizes.count() + order,
-            (Some(_), _) | (None, true) => usize::MAX,
+            (Some(class), _) => class,
+            (None, false) => sizes.count() + run.expect("a run of a block's length") as usize,
+            (None, true) => usize::MAX,
         };
-        if !packed && (by_search.is_none() || size <= 1024) {
+        if !packed {
             assert_eq!(sizes.cache_class(size), cached, "cache of {size}");
         }
         let aligned = 1usize << bytes.below(block_shift as usize + 1);
@@ -76,9 +81,9 @@ fn judge_sizes(bytes: &mut Bytes<'_>) {
                 assert!((info.cell as usize).is_multiple_of(aligned.min(alignment.max(aligned))));
                 assert!(slab.is_multiple_of(aligned));
             }
-            Some(Place::Units { units, order }) => {
-                assert!((unit << order).is_multiple_of(aligned) || aligned <= alignment);
-                assert!(!packed && units == 1 << order);
+            Some(Place::Units { units, run }) => {
+                assert!((unit * units.next_power_of_two()).is_multiple_of(aligned) || aligned <= alignment);
+                assert!(!packed && numbers.contains(&run) && units == sizes.units_of(run));
             }
             Some(Place::Piece { bytes, align }) => {
                 assert!(packed && align.is_multiple_of(aligned) && bytes.is_multiple_of(alignment));

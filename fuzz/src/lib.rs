@@ -32,6 +32,9 @@ mod flat;
 #[path = "../../src/layout.rs"]
 #[allow(dead_code)]
 mod layout;
+#[path = "../../src/lengths.rs"]
+#[allow(dead_code)]
+mod lengths;
 #[path = "../../src/sizes.rs"]
 #[allow(dead_code)]
 mod sizes;

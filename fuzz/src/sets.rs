@@ -5,6 +5,7 @@ use crate::bitmap::{BitSet, words_for};
 use crate::buddy::{Buddy, buddy_words};
 use crate::bytes::Bytes;
 use crate::flat::{Flat, What, Words, code, longest_words, sum_words};
+use crate::lengths::units_of;
 use crate::word::{WORD_UNITS, Word};
 use std::cell::Cell;
 use std::sync::atomic::AtomicU64;
@@ -126,6 +127,17 @@ fn runs(free: &[bool]) -> Vec<(usize, u32)> {
     found
 }
 
+/// Where a word takes a run of some length: at the lowest place whose power of two is not free as a whole, else where that would be.
+fn tight(free: &[bool], length: usize) -> Option<usize> {
+    let power = length.next_power_of_two();
+    let all = |from: usize, to: usize| to <= free.len() && free[from..to].iter().all(|&free| free);
+    let starts = (0..free.len()).step_by(power);
+    starts.filter(|&at| all(at, at + length) && !all(at, at + power)).min().or_else(|| {
+        let fitting = runs(free).into_iter().filter(|run| 1 << run.1 >= power);
+        fitting.min_by_key(|run| (run.1, run.0)).map(|run| run.0)
+    })
+}
+
 pub fn buddy(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     if bytes.flag() {
@@ -147,7 +159,16 @@ pub fn buddy(data: &[u8]) {
             break;
         }
         let (from, to) = stretch(&mut bytes, units);
-        match bytes.below(6) {
+        match bytes.below(7) {
+            6 if word.is_some() => {
+                let length = units_of(bytes.below(14) as u32);
+                let expected = tight(&free, length);
+                assert_eq!(word.and_then(|word| word.alloc(length)), expected, "a run of {length} units");
+                if let Some(start) = expected {
+                    free[start..start + length].fill(false);
+                    assert!(buddy.take_range(start, start + length));
+                }
+            }
             0 | 1 => {
                 let order = bytes.below(units.trailing_zeros() as usize + 2) as u32;
                 let fitting = runs(&free).into_iter().filter(|run| run.1 >= order);
@@ -155,7 +176,7 @@ pub fn buddy(data: &[u8]) {
                 let got = buddy.alloc(order);
                 assert_eq!(got, expected, "a run of order {order}");
                 if let Some(word) = word {
-                    assert_eq!(word.alloc(order), expected, "a run of order {order} in a word");
+                    assert_eq!(word.alloc(1 << order), expected, "a run of order {order} in a word");
                 }
                 if let Some(start) = got {
                     free[start..start + (1 << order)].fill(false);
@@ -206,7 +227,12 @@ pub fn buddy(data: &[u8]) {
         assert_eq!(buddy.largest(), runs(&free).iter().map(|run| run.1).max());
         if let Some(word) = word {
             assert!(word.consistent());
-            assert_eq!((word.free_units(), word.largest()), (buddy.free_units(), buddy.largest()));
+            assert_eq!(word.free_units(), buddy.free_units());
+            let fits = |length: usize| {
+                let starts = (0..units).step_by(length.next_power_of_two());
+                starts.filter(|&at| at + length <= units).any(|at| free[at..at + length].iter().all(|&free| free))
+            };
+            assert_eq!(word.largest().map(units_of), (0..14).map(units_of).filter(|&length| fits(length)).max());
         }
     }
 }

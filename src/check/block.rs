@@ -201,11 +201,11 @@ fn piece(
     if code < slabs {
         return slab(context, client, code, unit, at, outstanding);
     }
-    if code > slabs + map.shape.order_max() {
+    if code > slabs + context.sizes.last_run as u32 {
         return None;
     }
-    let units = 1 << (code - slabs);
-    let aligned = units <= room && unit & (units - 1) == 0;
+    let units = context.sizes.units_of(code - slabs);
+    let aligned = units <= room && unit & (units.next_power_of_two() - 1) == 0;
     if !aligned || !is_blank(context, at) || !is_silent(context, client, at + 1, units - 1) {
         return None;
     }

@@ -5,13 +5,14 @@ use super::{Fault, Outstanding, WAITS, packed};
 use crate::client::cache::{block_of_entry, pieces_for};
 use crate::client::find::{self, Found};
 use crate::client::open::OPEN_SLABS;
-use crate::client::{Client, PACKED_TOPS, PLAIN_TOPS};
+use crate::client::{Client, NEAR_TOPS, PACKED_TOPS, PLAIN_TOPS};
 use crate::context::{Context, FULL_BIT, MARK};
 use crate::flags;
 use crate::guard;
 use crate::layout::CACHE_PIECE;
-use crate::memory::kind;
+use crate::memory::{NONE, kind};
 use crate::status::Status;
+use core::cell::Cell;
 use core::ops::Range;
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -27,6 +28,7 @@ pub(super) fn caches(context: &Context, client: &Client, outstanding: &mut Outst
     }
     let most = if context.sizes.packed() { PACKED_TOPS } else { PLAIN_TOPS };
     (0..context.cached_classes as usize).all(|class| cache(context, client, class, outstanding))
+        && (context.sizes.packed() || (NEAR_TOPS..PLAIN_TOPS).all(|class| lone(context, client, class, outstanding)))
         && client.open_parity().get() == expected_parity(context, client)
         && (0..=OPEN_SLABS).all(|class| open(context, client, class, outstanding))
         && (context.cached_classes as usize..most)
@@ -53,6 +55,19 @@ fn cache(context: &Context, client: &Client, class: usize, outstanding: &mut Out
         }
     }
     count <= capacity
+}
+
+/// The run of a class that waits without an array.
+fn lone(context: &Context, client: &Client, class: usize, outstanding: &mut Outstanding) -> bool {
+    let granule = client.lone(class).map_or(MARK, Cell::get);
+    if granule == if class < context.cached_classes as usize { NONE } else { MARK } {
+        return true;
+    }
+    let found = waiting(context, client, (granule as usize) << context.map.shape.granule_shift);
+    granule < MARK
+        && class < context.cached_classes as usize
+        && found.is_some_and(|found| found.code as usize == class)
+        && take(outstanding, class as u32)
 }
 
 /// The cells of a class's open slab that wait: none is live or in the cache.

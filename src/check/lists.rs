@@ -4,7 +4,7 @@
 use super::{Outstanding, block, caches, packed};
 use crate::client::pages::state_of;
 use crate::client::reach::list_of_state;
-use crate::client::{Client, FULL_LIST, RUN_LIST};
+use crate::client::{Client, FULL_LIST, HEAD_LIST};
 use crate::context::Context;
 use crate::memory::{NONE, Uses, kind};
 use crate::sizes::FIRST_CLASSES;
@@ -16,7 +16,7 @@ pub(super) fn scalars(context: &Context, client: &Client) -> bool {
     let block_granules = 1usize << (shape.block_shift - shape.granule_shift);
     let granules = client.granules.get();
     let (held, limit, guarantee) = (client.held.get(), client.limit.get(), client.guarantee.get());
-    let fast = client.fast_runs.get();
+    let fast = client.fast_sizes.get();
     held as usize <= context.map.blocks
         && client.peak.get() >= held
         && client.peak.get() as usize <= context.map.blocks
@@ -24,8 +24,7 @@ pub(super) fn scalars(context: &Context, client: &Client) -> bool {
         && granules & (block_granules - 1) == 0
         && granules <= context.watermark.load(Relaxed).max(context.map.blocks) * block_granules
         && (-10..=0).contains(&client.last_status())
-        && (fast == 0 || fast == client.expected_fast_runs(context))
-        && client.fast_sizes.get() == fast.min(crate::client::fast::TABLE_BYTES)
+        && (fast == 0 || fast == crate::client::fast::TABLE_BYTES && Client::has_fast_path(context))
         && client.fast_granules.get() == if fast == 0 { 0 } else { granules.min(crate::context::MARK as usize) }
         && (context.has(crate::flags::SHARED_CLIENTS) || client.lock.is_free())
         && [0, client.expected_short(context)].contains(&client.short_owner.get())
@@ -60,7 +59,7 @@ fn listed(context: &Context, client: &Client, outstanding: &mut Outstanding) -> 
                 kind::BUDDY if context.sizes.packed() && list_of_state(record.state.load(Relaxed)) == list => {
                     packed::block(context, client, number, outstanding)
                 }
-                kind::HEAD if list == RUN_LIST => block::run(context, client, number, outstanding),
+                kind::HEAD if list == HEAD_LIST => block::run(context, client, number, outstanding),
                 kind::BUDDY if list <= FULL_LIST && state_of(context, number).0 == list => {
                     block::buddy(context, client, number, outstanding).then_some(1)
                 }

@@ -79,7 +79,7 @@ impl Client {
         let _lock = self.lock_shared(context);
         self.set_last_status(status);
         self.counted(|| {
-            self.failed_count.set(self.failed_count.get() + 1);
+            self.failed_count.set(self.failed_count.get().saturating_add(1));
             self.largest_failed.set(self.largest_failed.get().max(size));
         });
         sys::set_errno(sys::ENOMEM);
@@ -207,8 +207,8 @@ impl Client {
                 }
                 Ok(self.slab_take(context, class)? << shape.granule_shift)
             }
-            Place::Units { order, .. } => {
-                let class = context.sizes.count() + order as usize;
+            Place::Units { run, .. } => {
+                let class = context.sizes.count() + run as usize;
                 if class < context.cached_classes as usize
                     && let Some(granule) = self.cache_pop(context, class)
                 {
@@ -230,7 +230,7 @@ impl Client {
         }
     }
 
-    /// A cell of a class whose cache is empty or a run of its order; the offset.
+    /// A cell of a class whose cache is empty, or a run; the offset.
     pub(super) fn fetch(&self, context: &Context, class: usize) -> Result<usize, Status> {
         let shape = &context.map.shape;
         let slabs = context.sizes.count();
@@ -240,8 +240,7 @@ impl Client {
             }
             return Ok(self.slab_take(context, class)? << shape.granule_shift);
         }
-        let order = (class - slabs) as u32;
-        let first = self.alloc_units(context, order)?;
+        let first = self.alloc_units(context, (class - slabs) as u32)?;
         context.map.unit(first).store(self.owner.get() | class as u32, Relaxed);
         Ok(first << shape.unit_shift)
     }

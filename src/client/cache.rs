@@ -13,11 +13,14 @@
 //! one tells "is there room": the entry at the top is no mark. A class without an array has its top on a pair of
 //! marks that all clients share.
 //!
+//! Runs of more than 8 units have no arrays: of each length one may wait, in the client itself. Programs that free and allocate
+//! buffers in turn find it there; more would be missed by requests of other lengths.
+//!
 //! Invariants: between its marks an array holds granules of cells (runs) of its class, not live, in blocks of this
 //! client; stale entries are never marks; the pieces of every array are taken in its block's `cache_pieces`.
 //! May know: context, memory, slab, pages.
 
-use super::{Client, FULL_LIST, PACKED_TOPS};
+use super::{Client, FULL_LIST, NEAR_TOPS, PACKED_TOPS};
 use crate::context::{Context, FULL_BIT, MARK};
 use crate::layout::{CACHE_PIECE, FIRST_CACHE};
 use crate::memory::NONE;
@@ -30,39 +33,46 @@ impl Client {
 
     #[inline(always)]
     pub(super) fn packed_top(&self, class: usize) -> &Cell<u32> {
-        let first = self.tops.as_ptr().cast::<Cell<u32>>();
+        let first = core::ptr::from_ref(&self.tops).cast::<Cell<u32>>();
         let class = class.min(PACKED_TOPS - 1);
-        // SAFETY: the array of tops has room for PACKED_TOPS 32-bit cells, and any bits are valid in both views;
+        // SAFETY: the tops have room for PACKED_TOPS 32-bit cells, and any bits are valid in both views;
         // a PACKED context uses this view only, any other context the other one only.
         unsafe { &*first.add(class) }
     }
 
     /// The number of the entry at the top.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn top(&self, context: &Context, class: usize) -> usize {
         if context.sizes.packed() {
             return self.packed_top(class).get() as usize;
         }
-        self.tops.get(class).map_or(Context::NULL_CACHE, |top| context.map.cache_number(top.load(Relaxed)))
+        self.tops.near.get(class).map_or(Context::NULL_CACHE, |top| context.map.cache_number(top.load(Relaxed)))
+    }
+
+    /// Without PACKED: where the one run of a class waits that has no array.
+    #[inline(always)]
+    pub(crate) fn lone(&self, class: usize) -> Option<&Cell<u32>> {
+        self.tops.lone.get(class.wrapping_sub(NEAR_TOPS))
     }
 
     /// The same, or None if it lies in no place where a top can be: for checks.
     pub(crate) fn top_checked(&self, context: &Context, class: usize) -> Option<usize> {
-        let top = if context.sizes.packed() {
-            self.packed_top(class).get() as usize
-        } else {
-            let from = self.tops.get(class)?.load(Relaxed).addr().wrapping_sub(context.map.cache_table().addr());
-            (from & 3 == 0).then_some(from / 4)?
+        let top = match self.tops.near.get(class) {
+            Some(top) if !context.sizes.packed() => {
+                let from = top.load(Relaxed).addr().wrapping_sub(context.map.cache_table().addr());
+                (from & 3 == 0).then_some(from / 4)?
+            }
+            _ => self.top(context, class),
         };
         let entries = FIRST_CACHE + context.map.blocks * context.map.shape.cache_entries as usize;
         (top == Context::NULL_CACHE || (FIRST_CACHE + 1..entries).contains(&top)).then_some(top)
     }
 
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn set_top(&self, context: &Context, class: usize, entry: usize) {
         if context.sizes.packed() {
             self.packed_top(class).set(entry as u32);
-        } else if let Some(top) = self.tops.get(class) {
+        } else if let Some(top) = self.tops.near.get(class) {
             top.store(context.map.cache_pointer(entry).cast_mut(), Relaxed);
         }
     }
@@ -76,34 +86,59 @@ impl Client {
             return;
         }
         let none = context.map.cache_pointer(Context::NULL_CACHE).cast_mut();
-        for top in &self.tops {
+        for top in &self.tops.near {
             top.store(none, Relaxed);
+        }
+        for (class, lone) in (NEAR_TOPS..).zip(&self.tops.lone) {
+            lone.set(if class < context.cached_classes as usize { NONE } else { MARK });
         }
     }
 
     // ---- one entry ----
 
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn cache_pop(&self, context: &Context, class: usize) -> Option<usize> {
-        let top = self.top(context, class) - 1;
-        let granule = context.map.cache(top).get();
-        if granule >= MARK {
-            return None;
+        if context.sizes.packed() {
+            return self.packed_pop_entry(context, class);
         }
-        self.set_top(context, class, top);
-        Some(granule as usize)
+        let granule = match self.tops.near.get(class) {
+            Some(top) => {
+                let newest = context.map.cache_number(top.load(Relaxed)) - 1;
+                let granule = context.map.cache(newest).get();
+                if granule < MARK {
+                    top.store(context.map.cache_pointer(newest).cast_mut(), Relaxed);
+                }
+                granule
+            }
+            None => self.lone(class)?.replace(NONE),
+        };
+        (granule < MARK).then_some(granule as usize)
     }
 
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn cache_push(&self, context: &Context, class: usize, granule: usize) -> bool {
-        let top = self.top(context, class);
-        let place = context.map.cache(top);
-        if place.get() >= MARK || granule >= MARK as usize {
+        if context.sizes.packed() {
+            return self.packed_push_entry(context, class, granule);
+        }
+        if granule >= MARK as usize {
             return false;
         }
-        place.set(granule as u32);
-        self.set_top(context, class, top + 1);
-        true
+        if let Some(top) = self.tops.near.get(class) {
+            let next = context.map.cache_number(top.load(Relaxed));
+            let room = context.map.cache(next).get() < MARK;
+            if room {
+                context.map.cache(next).set(granule as u32);
+                top.store(context.map.cache_pointer(next + 1).cast_mut(), Relaxed);
+            }
+            return room;
+        }
+        self.lone(class).is_some_and(|lone| {
+            let room = lone.get() == NONE;
+            if room {
+                lone.set(granule as u32);
+            }
+            room
+        })
     }
 
     /// `cache_pop` of a PACKED context.
@@ -136,6 +171,9 @@ impl Client {
     fn most_entries(context: &Context, class: usize) -> usize {
         if class < context.sizes.count() {
             return context.sizes.class(class).most_cached as usize;
+        }
+        if !context.sizes.packed() && class >= NEAR_TOPS {
+            return 0;
         }
         most_cached(context.sizes.cached_bytes(class))
     }
@@ -191,6 +229,12 @@ impl Client {
         (at, top - 1 - at)
     }
 
+    /// How many pieces of a class wait in its cache.
+    pub(crate) fn cached_count(&self, context: &Context, class: usize) -> usize {
+        let lone = !context.sizes.packed() && self.lone(class).is_some_and(|lone| lone.get() < MARK);
+        self.array(context, class).1 + lone as usize
+    }
+
     /// What leaves a cache goes where it would have gone without one.
     #[inline(never)]
     pub(super) fn put_back(&self, context: &Context, class: usize, granule: usize) {
@@ -202,28 +246,34 @@ impl Client {
             let _ = self.slab_put(context, class, granule);
         } else {
             let unit = granule >> (context.map.shape.unit_shift - context.map.shape.granule_shift);
-            self.free_units(context, unit, 1 << (class - slabs));
+            self.free_units(context, unit, context.sizes.units_of((class - slabs) as u32));
         }
     }
 
     /// Empties every cache, and gives the arrays up. True if anything was in them.
     pub(super) fn flush_caches(&self, context: &Context) -> bool {
-        let mut any = false;
+        let mut any = self.empty_caches(context, 0);
         for class in 0..context.cached_classes as usize {
-            any |= self.flush_class(context, class);
             any |= self.close_slab(context, class);
         }
         any
     }
 
+    /// The same without the open slabs, for the classes from `first` on.
+    pub(super) fn empty_caches(&self, context: &Context, first: usize) -> bool {
+        (first..context.cached_classes as usize).fold(false, |any, class| any | self.flush_class(context, class))
+    }
+
     fn flush_class(&self, context: &Context, class: usize) -> bool {
-        let (first, have) = self.array(context, class);
-        for at in first + 1..first + 1 + have {
-            self.put_back(context, class, context.map.cache(at).get() as usize);
+        let mut any = false;
+        while let Some(granule) = self.cache_pop(context, class) {
+            any = true;
+            self.put_back(context, class, granule);
         }
+        let first = self.top(context, class) - 1;
         self.set_top(context, class, Context::NULL_CACHE);
         self.drop_array(context, first);
-        have > 0
+        any
     }
 
     // ---- arrays ----

@@ -19,12 +19,12 @@
 //!
 //! May know: the client, open, slab, short, and the long way (alloc, free, realloc).
 
-use super::Client;
 use super::alloc::Request;
 use super::open::OPEN_SLABS;
+use super::{Client, NEAR_TOPS};
 use crate::context::Context;
-use crate::context::MARK;
-use crate::memory::Uses;
+use crate::context::{CACHED_ORDERS, MARK};
+use crate::memory::{NONE, Uses};
 use crate::status::Status;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -36,6 +36,11 @@ const UNIT_SHIFT: u32 = 10;
 const USES_SHIFT: u32 = UNIT_SHIFT - GRANULE_SHIFT + 1 - size_of::<Uses>().trailing_zeros();
 /// Sizes up to this are in the table of classes.
 pub(crate) const TABLE_BYTES: usize = 1 << UNIT_SHIFT;
+
+/// No run that a cache keeps is longer.
+const LARGEST: usize = 1 << (UNIT_SHIFT + CACHED_ORDERS - 1);
+/// Classes below this have pieces of 2^class granules.
+const POWERS: usize = OPEN_SLABS + 2;
 
 /// The class of each size up to 1 KiB, by its last offset in steps of a granule: to count leading zeros takes some
 /// processors as long as all of the rest.
@@ -53,6 +58,12 @@ static CLASS_OF: [u8; TABLE_BYTES >> GRANULE_SHIFT] = {
 #[inline(always)]
 const fn class_of(last: usize) -> usize {
     (usize::BITS - (last >> GRANULE_SHIFT).leading_zeros()) as usize
+}
+
+/// The class of the run for a size above 1 KiB and below LARGEST, whose last offset that is.
+#[inline(always)]
+fn class_of_run(context: &Context, last: usize) -> usize {
+    OPEN_SLABS + context.sizes.short_run_of((last >> UNIT_SHIFT) + 1) as usize
 }
 
 /// The lowest bit that is set in a word that is not 0. Where the code is compiled for size and for any x86-64, the compiler
@@ -133,7 +144,7 @@ pub unsafe fn alloc(handle: *const Client, size: usize) -> *mut u8 {
             // client.
             unsafe {
                 let class = *CLASS_OF.get_unchecked(last >> GRANULE_SHIFT) as usize;
-                let (place, lives) = (client.tops.get_unchecked(class), client.lives.get());
+                let (place, lives) = (client.tops.near.get_unchecked(class), client.lives.get());
                 let granule = widened((*place.load(Relaxed).sub(1)).get());
                 if (granule as u32) < MARK {
                     // As `pop`, which would cost those that find the cache empty a jump.
@@ -154,24 +165,22 @@ pub unsafe fn alloc(handle: *const Client, size: usize) -> *mut u8 {
 /// As `Client::from_handle`; `size` may be anything.
 #[inline(never)]
 unsafe fn alloc_large(handle: *const Client, size: usize) -> *mut u8 {
-    // SAFETY: as the caller promised.
-    if let Some(client) = unsafe { Client::short(handle) } {
-        // PACKED: all requests come here.
-        return client.short_alloc(size);
-    }
     if !handle.is_null() {
         // SAFETY: as in `alloc`.
         let client = unsafe { &*handle };
         let last = size.wrapping_sub(1);
-        if last < client.fast_runs.get() {
-            let class = class_of(last);
-            // SAFETY: as in `alloc`.
-            unsafe {
-                if let Some(granule) = client.pop(class) {
-                    return client.begin_live(client.lives.get(), granule);
-                }
-                return client.underflow(size, class);
+        if last < LARGEST && client.fast_sizes.get() != 0 {
+            let context = client.context();
+            let class = class_of_run(context, last);
+            if class < context.cached_classes as usize {
+                let Some(granule) = client.pop_run(class) else { return client.alloc_far(size, class) };
+                // SAFETY: granules in caches lie in blocks of this client.
+                return unsafe { client.begin_live(client.lives.get(), granule) };
             }
+        }
+        if client.is_short() {
+            // PACKED: all requests come here.
+            return client.short_alloc(size);
         }
     }
     // SAFETY: as the caller promised.
@@ -185,7 +194,7 @@ unsafe fn alloc_large(handle: *const Client, size: usize) -> *mut u8 {
 #[inline(always)]
 pub unsafe fn alloc_zeroed(handle: *const Client, size: usize) -> Option<*mut u8> {
     // SAFETY: as in `alloc`; a dead client has bounds of 0.
-    if handle.is_null() || size.wrapping_sub(1) >= unsafe { (*handle).fast_runs.get() } {
+    if handle.is_null() || size.wrapping_sub(1) >= LARGEST || unsafe { (*handle).fast_sizes.get() } == 0 {
         return None;
     }
     // SAFETY: as the caller promised; what alloc gives has `size` bytes that nobody else uses.
@@ -220,21 +229,53 @@ pub unsafe fn free(handle: *const Client, pointer: *mut u8) -> i32 {
                 unsafe { (&*client.lives.get().add(granule >> 6), &*client.units.get().add(granule >> 6)) };
             let class = (unit.load(Relaxed) ^ client.owner.get()) as usize;
             let live = word.load(Relaxed);
-            if class < super::PLAIN_TOPS && live >> (granule & 63) & 1 != 0 {
+            if class < NEAR_TOPS && live >> (granule & 63) & 1 != 0 {
                 // SAFETY: the class is one that has a top, and a live piece of it begins there.
                 return unsafe { client.end_live(granule, class, word, live) };
             }
+            // SAFETY: as the caller promised.
+            return unsafe { free_large(client, granule, class) };
         }
-        // The address is made of the granule once more, and the base is read once more: to keep either would cost each free a
-        // register and a move.
-        // SAFETY: `base` is a field of the client that the reference is to; the rest as the caller promised.
-        return unsafe {
-            let base = client.base.as_ptr().read_volatile();
-            super::free::long_way(handle, base.wrapping_add(granule.rotate_left(GRANULE_SHIFT)))
-        };
+        // The granule has become a number of which the compiler knows nothing: the address is made of it once more, and the base
+        // is read once more. To keep either would cost each free a register and a move.
+        // SAFETY: as the caller promised.
+        return unsafe { free_far(client, granule) };
     }
     // SAFETY: as the caller promised.
     unsafe { super::free::long_way(handle, pointer) }
+}
+
+/// The same for runs, as far as caches go. Nobody has asked yet whether a piece of that class is live.
+///
+/// # Safety
+/// The client is one of `Client::from_handle`, and the granule below its bound.
+#[inline(never)]
+unsafe fn free_large(client: &Client, granule: usize, class: usize) -> i32 {
+    if let Some(lone) = client.lone(class) {
+        // SAFETY: as in `free`.
+        let word = unsafe { &*client.lives.get().add(granule >> 6) };
+        let live = word.load(Relaxed);
+        if live >> (granule & 63) & 1 != 0 {
+            word.store(live & (!1u64).rotate_left(granule as u32), Relaxed);
+            if lone.get() == NONE {
+                lone.set(granule as u32);
+                return 0;
+            }
+            return client.retire_run(class, granule);
+        }
+    }
+    // SAFETY: as the caller promised.
+    unsafe { free_far(client, granule) }
+}
+
+/// The same for whatever else begins, or does not, at a granule, rotated as above; for all that PACKED clients free.
+///
+/// # Safety
+/// The client is one of `Client::from_handle`, dead or alive; `granule` may be anything.
+#[inline(never)]
+unsafe fn free_far(client: &Client, granule: usize) -> i32 {
+    // SAFETY: as the caller promised.
+    unsafe { super::free::long_way(client, client.base.get().wrapping_add(granule.rotate_left(GRANULE_SHIFT))) }
 }
 
 /// The same cell for another size of its class, or a move from cell to cell.
@@ -248,12 +289,12 @@ pub unsafe fn realloc(handle: *const Client, pointer: *mut u8, size: usize) -> *
         let client = unsafe { &*handle };
         let granule = pointer.addr().wrapping_sub(client.base.get().addr()).rotate_right(GRANULE_SHIFT);
         let last = size.wrapping_sub(1);
-        if granule < client.fast_granules.get() && last < client.fast_runs.get() {
+        if granule < client.fast_granules.get() && last < LARGEST {
             // SAFETY: as in `free`.
             let (unit, word) =
                 unsafe { (&*client.units.get().add(granule >> 6), &*client.lives.get().add(granule >> 6)) };
             let class = (unit.load(Relaxed) ^ client.owner.get()) as usize;
-            if class < super::PLAIN_TOPS && word.load(Relaxed) >> (granule & 63) & 1 != 0 {
+            if class < POWERS && word.load(Relaxed) >> (granule & 63) & 1 != 0 {
                 // The last offsets of class c are from 2^(c-1) granules to 2^c, those of class 0 are in the first.
                 if ((last >> GRANULE_SHIFT) * 2 + 1) >> class == 1 {
                     return pointer;
@@ -276,7 +317,7 @@ impl Client {
     unsafe fn pop(&self, class: usize) -> Option<usize> {
         // SAFETY: as the caller promised. Below a top there is always an entry or a mark.
         let (place, granule) = unsafe {
-            let place = self.tops.get_unchecked(class);
+            let place = self.tops.near.get_unchecked(class);
             (place, widened((*place.load(Relaxed).sub(1)).get()))
         };
         if (granule as u32) < MARK {
@@ -285,6 +326,17 @@ impl Client {
             return Some(granule);
         }
         None
+    }
+
+    /// The same of any class that has a cache.
+    #[inline(always)]
+    fn pop_run(&self, class: usize) -> Option<usize> {
+        if class < NEAR_TOPS {
+            // SAFETY: such a class has a top.
+            return unsafe { self.pop(class) };
+        }
+        let granule = widened(self.lone(class)?.replace(NONE));
+        ((granule as u32) < MARK).then_some(granule)
     }
 
     /// Notes that a piece is live; its address.
@@ -313,7 +365,7 @@ impl Client {
         let turned = live & (!1u64).rotate_left(granule as u32);
         // SAFETY: as the caller promised. At a top there is always a place or a mark.
         unsafe {
-            let place = self.tops.get_unchecked(class);
+            let place = self.tops.near.get_unchecked(class);
             let top = place.load(Relaxed);
             if (*top).get() < MARK {
                 word.store(turned, Relaxed);
@@ -387,10 +439,10 @@ impl Client {
     #[inline(never)]
     unsafe fn move_cell(&self, from: usize, size: usize, old: usize) -> *mut u8 {
         let context = self.context();
-        let new = class_of(size.wrapping_sub(1));
-        let both_runs = old >= OPEN_SLABS && new >= OPEN_SLABS;
-        // SAFETY: the classes of sizes below the bound have tops.
-        let taken = if both_runs { Err(Status::NoMemory) } else { unsafe { self.quick_take(context, new) } };
+        let last = size.wrapping_sub(1);
+        let new = if last < TABLE_BYTES { class_of(last) } else { class_of_run(context, last) };
+        let both_runs = old >= OPEN_SLABS && new >= OPEN_SLABS || new >= context.cached_classes as usize;
+        let taken = if both_runs { Err(Status::NoMemory) } else { self.quick_take(context, new) };
         let Ok(to) = taken else {
             return self.reallocate(context.map.address_of(from << GRANULE_SHIFT).addr(), size);
         };
@@ -407,13 +459,9 @@ impl Client {
     }
 
     /// A piece of a class: from its cache, from its open slab, or from where `fetch` takes it; its granule.
-    ///
-    /// # Safety
-    /// The class has a top.
     #[inline(always)]
-    unsafe fn quick_take(&self, context: &Context, class: usize) -> Result<usize, Status> {
-        // SAFETY: as the caller promised.
-        if let Some(granule) = unsafe { self.pop(class) } {
+    fn quick_take(&self, context: &Context, class: usize) -> Result<usize, Status> {
+        if let Some(granule) = self.pop_run(class) {
             return Ok(granule);
         }
         // SAFETY: asked of the classes of slabs only.
@@ -447,6 +495,15 @@ impl Client {
         self.allocate(Request { size, alignment: 0, zero: false })
     }
 
+    /// The cache of a run's class is full.
+    #[inline(never)]
+    fn retire_run(&self, class: usize, granule: usize) -> i32 {
+        let context = self.context();
+        self.retire_cached(context, class, granule);
+        self.settle(context);
+        done()
+    }
+
     /// The count of a slab, or what is none, has gone below zero.
     #[inline(never)]
     fn slab_turns(&self, granule: usize, class: usize) -> i32 {
@@ -456,13 +513,11 @@ impl Client {
         let count = uses.get();
         if class >= OPEN_SLABS {
             uses.set(0);
-            self.retire_cached(context, class, granule);
-            self.settle(context);
-            return done();
+            return self.retire_run(class, granule);
         }
         // Now and then, a longer cache may serve better.
         // SAFETY: the class is that of a slab. At a top there is always a place or, as here, a mark.
-        let mark = unsafe { (*self.tops.get_unchecked(class).load(Relaxed)).get() };
+        let mark = unsafe { (*self.tops.near.get_unchecked(class).load(Relaxed)).get() };
         if self.may_grow(context, class, mark) {
             let _ = self.cache_make_room(context, class, granule);
         }

@@ -98,10 +98,10 @@ fn run_of_units(context: &Context, owner: u32, unit: usize) -> Option<Found> {
             continue;
         }
         let code = word & 0xff;
-        if code < slabs || code > slabs + shape.order_max() {
+        if code < slabs || code > slabs + context.sizes.last_run as u32 {
             continue;
         }
-        let units = 1 << (code - slabs);
+        let units = context.sizes.units_of(code - slabs);
         if unit - head < units {
             let start = head << shape.unit_shift;
             let live = map.is_live(start >> shape.granule_shift);

@@ -169,20 +169,15 @@ impl Client {
         match found.code {
             code::PIECE => self.packed_retire(context, found.start, found.usable),
             code::HEAD => self.give_run(context, found.start >> shape.block_shift),
-            _ if class < context.cached_classes as usize => {
-                if !self.cache_push(context, class, granule) {
-                    self.retire_cached(context, class, granule);
-                }
-            }
-            _ => self.put_back(context, class, granule),
+            _ => self.retire_cached(context, class, granule),
         }
     }
 
     /// The same for a piece whose class has a full cache, or none.
     pub(super) fn retire_cached(&self, context: &Context, class: usize, granule: usize) {
+        let push = || self.cache_push(context, class, granule);
         let cached = class < context.cached_classes as usize
-            && self.cache_make_room(context, class, granule)
-            && self.cache_push(context, class, granule);
+            && (push() || self.cache_make_room(context, class, granule) && push());
         if !cached {
             self.put_back(context, class, granule);
         }

@@ -1,11 +1,11 @@
 //! The gate of the fast paths: whether a call may go without asking anything else.
 //!
-//! Two kinds of contexts have such a path. In the plain ones it is open while the bounds `fast_sizes`, `fast_runs` and
+//! Two kinds of contexts have such a path. In the plain ones it is open while the bounds `fast_sizes` and
 //! `fast_granules` are not 0 (fast.rs); in PACKED ones while `short_owner` is not (short.rs). Both are closed on a dead client,
 //! and while a callback runs that may not change the client; contexts with flags that alloc or free must act on never open
 //! theirs.
 //!
-//! Invariant: on a shared client all four are 0 from the beginning and never written: other threads read them.
+//! Invariant: on a shared client all three are 0 from the beginning and never written: other threads read them.
 //! May know: the client, context.
 
 use super::Client;
@@ -25,26 +25,21 @@ impl Client {
             }
             return;
         }
-        let sizes = self.expected_fast_runs(context);
-        if sizes == 0 {
+        if !Self::has_fast_path(context) {
             self.close();
             return;
         }
-        self.fast_sizes.set(sizes.min(TABLE_BYTES));
-        self.fast_runs.set(sizes);
+        self.fast_sizes.set(TABLE_BYTES);
         self.fast_granules.set(self.granules.get().min(MARK as usize));
     }
 
-    /// The larger bound of the fast path while it is open; 0 in contexts that have none.
-    pub(crate) fn expected_fast_runs(&self, context: &Context) -> usize {
+    /// Is this a plain context, of the shape that the fast path is for?
+    pub(crate) fn has_fast_path(context: &Context) -> bool {
         const SLOW: u32 =
             flags::SHARED_CLIENTS | flags::ZERO | flags::WIPE | flags::GUARD | flags::QUARANTINE | flags::PACKED;
         let shape = &context.map.shape;
         let plain = shape.granule_shift == 4 && shape.unit_shift == 10 && shape.alignment == 16;
-        if context.flags & SLOW != 0 || context.cached_classes == 0 || !plain || context.map.tools.watch() {
-            return 0;
-        }
-        1 << (9 + context.cached_classes as usize - context.sizes.count())
+        plain && context.flags & SLOW == 0 && context.cached_classes > 0 && !context.map.tools.watch()
     }
 
     /// What `short_owner` is while the shortest way is open; 0 in contexts that have none.
@@ -70,7 +65,6 @@ impl Client {
         // Written only where it is open: a shared client's bounds are read by other threads, and are always 0.
         if self.fast_sizes.get() != 0 || self.fast_granules.get() != 0 {
             self.fast_sizes.set(0);
-            self.fast_runs.set(0);
             self.fast_granules.set(0);
         }
     }

@@ -40,8 +40,8 @@ pub mod second;
 pub mod short;
 pub mod slab;
 
-use crate::context::Context;
 use crate::context::blocks::Claim;
+use crate::context::{Context, MOST_CACHED_PACKED, MOST_CACHED_PLAIN};
 use crate::memory::Uses;
 use crate::status::Status;
 use core::cell::Cell;
@@ -60,17 +60,18 @@ pub mod code {
     pub const FREE: u32 = 0xf0;
 }
 
-/// Lists of blocks by the order of their largest free run; the last of these holds the empty blocks.
-pub const ORDER_LISTS: usize = 12;
+/// Lists of blocks by the number of their largest free run; the last of these holds the empty blocks.
+pub const RUN_LISTS: usize = 14;
 /// Blocks without a free unit.
-pub const FULL_LIST: usize = 12;
+pub const FULL_LIST: usize = 14;
 /// Heads of runs of blocks.
-pub const RUN_LIST: usize = 13;
-pub const LISTS: usize = 14;
+pub const HEAD_LIST: usize = 15;
+pub const LISTS: usize = 16;
 
-pub const PLAIN_TOPS: usize = crate::context::MOST_CACHED_PLAIN;
-/// PACKED has more classes, and half as large tops in the same place.
-pub const PACKED_TOPS: usize = crate::context::MOST_CACHED_PACKED;
+pub const PLAIN_TOPS: usize = NEAR_TOPS + 4;
+pub const PACKED_TOPS: usize = size_of::<Tops>() / size_of::<u32>();
+/// Classes whose caches have arrays: up to 8 KiB, as the fast path has them.
+pub const NEAR_TOPS: usize = 12;
 
 pub const NAME_SIZE: usize = 32;
 
@@ -82,6 +83,16 @@ pub type OutOfMemoryFn = unsafe extern "C" fn(
     reason: core::ffi::c_int,
     user: *mut c_void,
 ) -> core::ffi::c_int;
+
+/// Behind the newest entry of each class's cache. Longer runs have no array: of each the one that waits, or NONE; MARK where there
+/// is no cache. PACKED has numbers of entries in the same place.
+#[repr(C)]
+pub(crate) struct Tops {
+    pub(crate) near: [AtomicPtr<Cell<u32>>; NEAR_TOPS],
+    pub(crate) lone: [Cell<u32>; PLAIN_TOPS - NEAR_TOPS],
+}
+
+const _: () = assert!(PLAIN_TOPS >= MOST_CACHED_PLAIN && PACKED_TOPS >= MOST_CACHED_PACKED);
 
 #[repr(C, align(64))]
 pub struct Client {
@@ -102,14 +113,15 @@ pub struct Client {
     last_status: AtomicI16,
     /// Not 0 with SHARED_CLIENTS: for the check, which must lock the client before it can trust it to know its context.
     shared: Cell<u16>,
-    /// Behind the newest entry of each class's cache.
-    pub(crate) tops: [AtomicPtr<Cell<u32>>; PLAIN_TOPS],
+    pub(crate) tops: Tops,
     /// Past a full cache: the table of how many cells each slab has in use.
     pub(crate) uses: Cell<*const Uses>,
     /// Granules below the end of the highest block that this client ever had.
     pub(crate) granules: Cell<usize>,
-    /// The fast path of larger sizes: up to this many bytes.
-    pub(crate) fast_runs: Cell<usize>,
+    /// Which bits of a granule tell its slab.
+    pub(crate) slab_mask: Cell<u32>,
+    /// How many blocks were held when a cache last found no room to grow, or little memory was left.
+    pub(crate) no_pieces_at: Cell<u32>,
     /// See open.rs: the cells of each open slab that wait, and the first granule of that part. Behind them one that is never open,
     /// for the largest size that the fast path takes for small; the place of its granule is that of `open_parity`.
     pub(crate) open_cells: [Cell<u64>; open::OPEN_SLABS + 1],
@@ -118,18 +130,14 @@ pub struct Client {
     /// further lists of blocks (packed.rs).
     pub(crate) slabs: [Cell<u32>; crate::sizes::SLAB_LISTS],
     pub(crate) lists: [Cell<u32>; LISTS],
-    /// Which bits of a granule tell its slab.
-    pub(crate) slab_mask: Cell<u32>,
     slot: Cell<u32>,
     pub(crate) lock: crate::context::lock::Lock,
     /// Blocks that it holds. While the slot is free: the next free slot.
     pub(crate) held: Cell<u32>,
     pub(crate) peak: Cell<u32>,
-    /// How many blocks were held when a cache last found no room to grow.
-    pub(crate) no_pieces_at: Cell<u32>,
+    pub(crate) failed_count: Cell<u32>,
     pub(crate) limit: Cell<usize>,
     pub(crate) guarantee: Cell<usize>,
-    pub(crate) failed_count: Cell<usize>,
     pub(crate) largest_failed: Cell<usize>,
     pub(crate) handler: Cell<Option<OutOfMemoryFn>>,
     pub(crate) handler_user: Cell<*mut c_void>,

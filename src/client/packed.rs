@@ -68,7 +68,7 @@ impl Client {
     fn enlist(&self, context: &Context, block: usize, free: usize) {
         let state = with_reach(free as u32 & FREE_MASK, self.reach(context, block));
         context.map.record(block).state.store(state, Relaxed);
-        self.link_in_order(context, block, list_of_state(state));
+        self.link_block(context, block, list_of_state(state));
     }
 
     /// A live piece of `bytes` bytes, at a multiple of `align`; its offset.

@@ -1,23 +1,27 @@
 //! The blocks in a client's hands, and runs of units out of them.
 //!
-//! Each block is in one list: by the size of its largest free run, or "full", or "heads of runs of blocks". A request
-//! looks at the lists from its own size up, so it finds the fullest kind of block that can serve it, and a block that
-//! is empty is used last. Blocks of more than 2^11 units have several low orders in one list.
+//! Each block is in one list: by the number of its largest free run (lengths.rs), or "full", or "heads of runs of blocks". A
+//! request looks at the lists from its own size up, so it finds the fullest kind of block that can serve it, and a block that
+//! is empty is used last. Blocks of more than 2^13 units have several low orders in one list. Within a list the lower blocks
+//! come first, as far as that is cheap.
+//!
+//! What waits in caches, or in idle slabs, can't merge with its neighbours. So before another block is taken idle slabs go back,
+//! and where little memory is left caches are emptied at each request for units.
 //!
 //! With PACKED there are no units: packed.rs.
 //!
 //! ```text
-//!   0 … 10 by order          11 empty
+//!   0 … 12 by number         13 empty
 //! ```
 //!
 //! The units of a block are a buddy allocator's: space.rs.
 //!
-//! Cost: as many steps as there are orders, but for taking and giving whole blocks.
+//! Cost: as many steps as there are lists, but for emptying caches and taking and giving whole blocks.
 //! Invariants: the list number in a block's record is the list that it is in, and the right one; the number of free
 //! units in the record is that of the block's bits.
-//! May know: context, memory, space.
+//! May know: context, memory, space; idle and cache, as what gives back what it only keeps.
 
-use super::{Client, FULL_LIST, ORDER_LISTS, code};
+use super::{Client, FULL_LIST, NEAR_TOPS, RUN_LISTS, code};
 use crate::context::Context;
 use crate::flags;
 use crate::memory::NONE;
@@ -29,18 +33,20 @@ pub(crate) const LIST_SHIFT: u32 = 24;
 const COUNT_MASK: u32 = (1 << LIST_SHIFT) - 1;
 /// Blocks that are looked at in a list whose blocks may be too small.
 const LOOK: usize = 16;
+/// How far a block goes down a list to be in the order of addresses.
+const ORDER: usize = 8;
 /// Blocks with nothing in them.
-pub(crate) const EMPTY_LIST: usize = ORDER_LISTS - 1;
+pub(crate) const EMPTY_LIST: usize = RUN_LISTS - 1;
 
-/// The list of the blocks whose largest free run has this order; None: that have no free unit.
+/// The list of the blocks whose largest free run has this number; None: that have no free unit.
 #[inline(always)]
 pub(crate) fn list_of(context: &Context, largest: Option<u32>) -> usize {
-    let most = context.map.shape.order_max();
+    let most = context.sizes.last_run as u32;
     match largest {
         None => FULL_LIST,
-        // The last of them is for half a block; the first takes all that is too small for one of its own.
-        Some(order) if order >= most => EMPTY_LIST,
-        Some(order) => (EMPTY_LIST as u32 + order).saturating_sub(most) as usize,
+        // The first takes all that is too small for a list of its own.
+        Some(run) if run >= most => EMPTY_LIST,
+        Some(run) => (EMPTY_LIST as u32 + run).saturating_sub(most) as usize,
     }
 }
 
@@ -50,33 +56,49 @@ impl Client {
         Space::new(context.map.node_words(block), context.map.shape.units_per_block())
     }
 
-    /// 2^order free units at a multiple of that; of another block if no block has them.
-    pub(super) fn alloc_units(&self, context: &Context, order: u32) -> Result<usize, Status> {
-        let mut place = self.find_units(context, order, LOOK);
+    /// A free run with a number; of another block if no block has one.
+    pub(super) fn alloc_units(&self, context: &Context, run: u32) -> Result<usize, Status> {
+        if self.little_left(context) {
+            // Where no array has come since, only lone runs wait.
+            let arrays = self.no_pieces_at.replace(self.held.get()) != self.held.get();
+            self.empty_caches(context, if arrays { 0 } else { NEAR_TOPS });
+        }
+        let units = context.sizes.units_of(run);
+        let mut place = self.find_units(context, run, units, LOOK);
         if place.is_none() && self.held.get() > 0 && self.give_idle_slabs(context) {
-            place = self.find_units(context, order, LOOK);
+            place = self.find_units(context, run, units, LOOK);
         }
         if place.is_none() {
             let taken = self.take_block(context);
             place = match taken {
-                Ok(block) => self.space(context, block).alloc(order).map(|unit| (block, unit)),
+                Ok(block) => self.space(context, block).alloc(units).map(|unit| (block, unit)),
                 // Before it fails it looks at every block.
-                Err(_) => self.find_units(context, order, usize::MAX),
+                Err(_) => self.find_units(context, run, units, usize::MAX),
             };
             if place.is_none() {
                 taken?;
             }
         }
         let (block, unit) = place.ok_or(Status::Corrupt)?;
-        self.count_units(context, block, -(1 << order));
+        self.count_units(context, block, -(units as i32));
         Ok(context.map.first_unit(block) + unit)
+    }
+
+    /// Is little left that the client could take, beside what it holds? Then runs that wait in caches would be missed by those that
+    /// need a place of another length.
+    fn little_left(&self, context: &Context) -> bool {
+        let (held, limit) = (self.held.get() as usize, self.limit.get());
+        let free = context.free_blocks.load(Relaxed);
+        let allowed =
+            if limit == 0 { free } else { (limit >> context.map.shape.block_shift).saturating_sub(held).min(free) };
+        allowed < held
     }
 
     /// The same in the blocks at hand: the block, and the unit in it. At most `look` blocks of a list are tried.
     /// The lists say exactly what their blocks can do, but for the first if it has several orders.
-    #[inline]
-    fn find_units(&self, context: &Context, order: u32, look: usize) -> Option<(usize, usize)> {
-        let first = list_of(context, Some(order)).min(EMPTY_LIST);
+    #[inline(never)]
+    fn find_units(&self, context: &Context, run: u32, units: usize, look: usize) -> Option<(usize, usize)> {
+        let first = list_of(context, Some(run));
         for head in self.lists.get(first..=EMPTY_LIST)? {
             crate::steps::count();
             let mut block = head.get();
@@ -85,7 +107,7 @@ impl Client {
                     break;
                 }
                 crate::steps::count();
-                if let Some(unit) = self.space(context, block as usize).alloc(order) {
+                if let Some(unit) = self.space(context, block as usize).alloc(units) {
                     return Some((block as usize, unit));
                 }
                 block = context.map.record(block as usize).next.load(Relaxed);
@@ -172,16 +194,34 @@ impl Client {
         empty
     }
 
+    /// Into a list, before the first block with a higher number, but not far from the front: so the lower blocks fill up, and
+    /// the others become empty.
     #[inline(never)]
     pub(super) fn link_block(&self, context: &Context, block: usize, list: usize) {
         let Some(head) = self.list(list) else { return };
-        let record = context.map.record(block);
-        record.prev.store(NONE, Relaxed);
-        record.next.store(head.get(), Relaxed);
-        if head.get() != NONE {
-            context.map.record(head.get() as usize).prev.store(block as u32, Relaxed);
+        let (mut before, mut at) = (NONE, head.get());
+        for _ in 0..ORDER {
+            if at == NONE || at as usize > block {
+                break;
+            }
+            crate::steps::count();
+            before = at;
+            at = context.map.record(at as usize).next.load(Relaxed);
         }
-        head.set(block as u32);
+        let record = context.map.record(block);
+        record.prev.store(before, Relaxed);
+        record.next.store(at, Relaxed);
+        if before == NONE {
+            head.set(block as u32);
+            if context.sizes.packed() {
+                self.fill(list, true);
+            }
+        } else {
+            context.map.record(before as usize).next.store(block as u32, Relaxed);
+        }
+        if at != NONE {
+            context.map.record(at as usize).prev.store(block as u32, Relaxed);
+        }
     }
 
     #[inline(never)]

@@ -15,7 +15,7 @@
 //! May know: context, memory, flat, pages.
 
 use super::pages::{EMPTY_LIST, LIST_SHIFT};
-use super::{Client, FULL_LIST, LISTS, RUN_LIST};
+use super::{Client, FULL_LIST, LISTS};
 use crate::context::Context;
 use crate::flat::{EXACT, code};
 use crate::memory::{NONE, kind};
@@ -40,10 +40,8 @@ const NEAR: usize = 2;
 const LONG_BYTES: usize = 4096;
 /// A client that holds so many blocks is not one with few.
 const APART: u32 = 4;
-/// How far a block goes down a list to be in the order of addresses.
-const ORDER: usize = 8;
 
-const _: () = assert!(LISTS - 3 == SLAB_LISTS - 1);
+const _: () = assert!(EMPTY_LIST >= SLAB_LISTS && HOLE_LISTS == 2 * SLAB_LISTS);
 
 /// The list of the blocks whose reach has this code, not 0, among those of its kind: three below 128 granules, then one for
 /// each doubling.
@@ -60,7 +58,6 @@ pub(super) fn hole_list(code: u8) -> usize {
 pub(super) fn number_of(at: usize) -> usize {
     match at {
         0..SLAB_LISTS => LISTS + at,
-        _ if at == HOLE_LISTS - 1 => RUN_LIST,
         HOLE_LISTS => EMPTY_LIST,
         _ => at - SLAB_LISTS,
     }
@@ -69,7 +66,6 @@ pub(super) fn number_of(at: usize) -> usize {
 /// The bit of a list in `filled`, by its number; 0 for the list of full blocks.
 fn place_of(number: usize) -> u32 {
     match number {
-        RUN_LIST => 1 << (HOLE_LISTS - 1),
         EMPTY_LIST => EMPTY_BIT,
         FULL_LIST => 0,
         _ if number >= LISTS => 1u32.wrapping_shl((number - LISTS) as u32),
@@ -271,33 +267,7 @@ impl Client {
         let (old, new) = (list_of_state(state), list_of_state(changed));
         if new != old {
             self.unlink_block(context, block, old);
-            self.link_in_order(context, block, new);
-        }
-    }
-
-    /// Into its list, before the first block with a higher number, but not far from the front.
-    #[inline(never)]
-    pub(super) fn link_in_order(&self, context: &Context, block: usize, list: usize) {
-        let Some(head) = self.list(list) else { return };
-        let (mut before, mut at) = (NONE, head.get());
-        for _ in 0..ORDER {
-            if at == NONE || at as usize > block {
-                break;
-            }
-            before = at;
-            at = context.map.record(at as usize).next.load(Relaxed);
-        }
-        let record = context.map.record(block);
-        record.prev.store(before, Relaxed);
-        record.next.store(at, Relaxed);
-        if before == NONE {
-            head.set(block as u32);
-            self.fill(list, true);
-        } else {
-            context.map.record(before as usize).next.store(block as u32, Relaxed);
-        }
-        if at != NONE {
-            context.map.record(at as usize).prev.store(block as u32, Relaxed);
+            self.link_block(context, block, new);
         }
     }
 

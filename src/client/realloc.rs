@@ -103,9 +103,7 @@ impl Client {
         let fits = match place {
             Place::Slab(class) => found.code as usize == class,
             Place::Piece { bytes, .. } => self.packed_resize(context, found.start, found.usable, bytes),
-            Place::Units { units, order }
-                if found.code < code::HEAD && found.code as usize >= context.sizes.count() =>
-            {
+            Place::Units { units, run } if found.code < code::HEAD && found.code as usize >= context.sizes.count() => {
                 let old = found.usable >> shift;
                 let done = if units <= old {
                     if units < old {
@@ -113,10 +111,10 @@ impl Client {
                     }
                     true
                 } else {
-                    first & (units - 1) == 0 && self.take_units(context, first + old, first + units)
+                    first & (units.next_power_of_two() - 1) == 0 && self.take_units(context, first + old, first + units)
                 };
                 if done {
-                    let class = context.sizes.count() as u32 + order;
+                    let class = context.sizes.count() as u32 + run;
                     map.unit(first).store(self.owner.get() | class, Relaxed);
                 }
                 done

@@ -11,7 +11,7 @@
 //! Invariants: BODY blocks name their head; the tail block names it too, and its first units say TAIL.
 //! May know: context (blocks), memory, pages.
 
-use super::{Client, RUN_LIST, code};
+use super::{Client, HEAD_LIST, code};
 use crate::context::Context;
 use crate::memory::{NONE, kind};
 use crate::status::Status;
@@ -33,7 +33,7 @@ impl Client {
         record.owner.store(self.owner.get() | kind::HEAD, Relaxed);
         map.unit(map.first_unit(head)).store(self.owner.get() | code::HEAD, Relaxed);
         map.live_word(head << (map.shape.block_shift - map.shape.granule_shift)).store(0, Relaxed);
-        self.link_block(context, head, RUN_LIST);
+        self.link_block(context, head, HEAD_LIST);
         if units > 0 {
             self.make_tail(context, head, head + blocks, units);
         }
@@ -90,7 +90,7 @@ impl Client {
         }
         let map = &context.map;
         map.unit(map.first_unit(head)).store(self.owner.get() | code::FREE, Relaxed);
-        self.unlink_block(context, head, RUN_LIST);
+        self.unlink_block(context, head, HEAD_LIST);
         context.give_blocks(head, blocks, &self.claim(context));
         self.held.set(self.held.get() - blocks as u32);
     }

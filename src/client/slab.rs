@@ -55,8 +55,7 @@ impl Client {
     }
 
     fn new_slab(&self, context: &Context, class: usize) -> Result<usize, Status> {
-        let shape = &context.map.shape;
-        let first = self.alloc_units(context, shape.slab_order)?;
+        let first = self.alloc_units(context, context.sizes.slab_run as u32)?;
         self.sign_slab(context, first, class as u32, Uses::IDLE);
         Ok(first)
     }

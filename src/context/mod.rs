@@ -30,9 +30,12 @@ use lock::{Guard, Lock};
 pub const MARK: u32 = 0x8000_0000;
 pub const FULL_BIT: u32 = 0x4000_0000;
 
-/// Most classes with a cache: a client has room for so many tops.
-pub const MOST_CACHED_PLAIN: usize = 12;
-pub const MOST_CACHED_PACKED: usize = MOST_CACHED_PLAIN * size_of::<usize>() / size_of::<u32>();
+/// Most orders of runs that caches keep: up to 32 units.
+pub const CACHED_ORDERS: u32 = 6;
+/// PACKED: above 16 steps of the alignment there are too many sizes for each to come again.
+pub const MOST_CACHED_PACKED: usize = 16;
+/// Slabs, and runs of the lengths up to half a block.
+pub const MOST_CACHED_PLAIN: usize = 16;
 
 const MAGIC: u64 = 0x766d_6d61_2d30_2e35;
 
@@ -152,11 +155,12 @@ impl Context {
         let cached = if !caches {
             0
         } else if packed {
-            // Above 16 steps of the alignment there are too many sizes for each to come again.
-            MOST_CACHED_PACKED.min(16)
+            MOST_CACHED_PACKED
         } else {
-            // Slabs, and runs up to half a block.
-            (classes + shape.order_max() as usize).min(classes + 6).min(MOST_CACHED_PLAIN)
+            match shape.order_max().min(CACHED_ORDERS) {
+                0 => classes,
+                orders => (classes + 1 + self.sizes.run_of(1 << (orders - 1)) as usize).min(MOST_CACHED_PLAIN),
+            }
         };
         self.cached_classes = cached as u32;
         self.simple = cached > 0

@@ -54,7 +54,7 @@ impl Client {
         let first = context.map.first_unit(block);
         let units = shape.units_per_block();
         let (mut best, mut best_cell, mut run_start, mut unit) = (0, 0, 0, 0);
-        // Stretches of units without anything live; in each the largest aligned power of two.
+        // Stretches of units without anything live; in each the largest run.
         while unit < units {
             let (live, length, cell) = self.piece_at(context, first + unit);
             best_cell = best_cell.max(cell);
@@ -68,8 +68,12 @@ impl Client {
     }
 
     /// The largest request that the free units `from..to` of a block can serve.
+    #[inline(never)]
     fn stretch(&self, context: &Context, from: usize, to: usize) -> usize {
-        largest_aligned(from, to) << context.map.shape.unit_shift
+        let sizes = &context.sizes;
+        let mut lengths = (0..=sizes.last_run as u32).rev().map(|run| sizes.units_of(run));
+        let longest = lengths.find(|&units| round_up(from, units.next_power_of_two()) + units <= to);
+        longest.unwrap_or(0) << context.map.shape.unit_shift
     }
 
     /// PACKED: the longest piece, if all that is not live were free and the client could take `allowed` blocks more.
@@ -161,17 +165,4 @@ impl Client {
             None => (false, 1, 0),
         }
     }
-}
-
-/// The most units of an aligned power of two between two units.
-fn largest_aligned(from: usize, to: usize) -> usize {
-    let mut size = 1usize;
-    let mut best = 0;
-    while size <= to.saturating_sub(from) {
-        if round_up(from, size) + size <= to {
-            best = size;
-        }
-        size *= 2;
-    }
-    best
 }

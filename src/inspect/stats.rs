@@ -80,7 +80,7 @@ impl Client {
             stats.live_size += size;
         }
         let _lock = self.lock_shared(context);
-        stats.failed_count = self.failed_count.get();
+        stats.failed_count = self.failed_count.get() as usize;
         stats.largest_failed = self.largest_failed.get();
         let mut largest = 0;
         stats.cached_size = self.cached_bytes(context, &mut largest);
@@ -102,7 +102,7 @@ impl Client {
     fn cached_bytes(&self, context: &Context, largest: &mut usize) -> usize {
         let mut bytes = 0;
         for class in 0..context.cached_classes as usize {
-            let waiting = self.array(context, class).1 + count_ones(self.opened(class).1);
+            let waiting = self.cached_count(context, class) + count_ones(self.opened(class).1);
             let each = context.sizes.cached_bytes(class);
             bytes += waiting * each;
             // What lies in a cache can serve a request of its class too.
@@ -155,7 +155,7 @@ impl Client {
         }
         let (_, units) = state_of(context, block);
         *bytes += units << shape.unit_shift;
-        let run = self.space(context, block).largest().map_or(0, |order| 1 << order);
+        let run = self.space(context, block).largest().map_or(0, |run| context.sizes.units_of(run));
         *largest = (*largest).max(run << shape.unit_shift);
         let first = context.map.first_unit(block);
         let mut unit = first;

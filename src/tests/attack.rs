@@ -95,8 +95,8 @@ impl Target {
         gaps.push(tools_at + size_of::<Tools>()..offset_of!(Context, map) + size_of::<Map>());
         gaps.push(map_at + offset_of!(Shape, waits) + 1..map_at + size_of::<Shape>());
         let classes_at = core::ptr::from_ref(context.sizes.class(0)).addr() - self.context.addr();
-        // In front of the classes: two shifts, the alignment, two bytes, and a table with an entry for each 8 bytes of 1 KiB.
-        gaps.push(offset_of!(Context, sizes) + 8 + size_of::<usize>() + 2 + 129..classes_at);
+        // In front of the classes: two shifts, the alignment, four bytes.
+        gaps.push(offset_of!(Context, sizes) + 8 + size_of::<usize>() + 4..classes_at);
         let classes_end = classes_at + FIRST_CLASSES * size_of::<Class>();
         gaps.push(classes_end..offset_of!(Context, sizes) + size_of::<Sizes>());
         let in_gap = |at: usize| gaps.iter().any(|gap| gap.contains(&at));
@@ -117,7 +117,7 @@ impl Target {
             let alive = Client::in_slot(context, slot).is_some();
             let table = if alive { "client slots" } else { "free slots" };
             let (start, gap) =
-                (map.slot(slot as usize), offset_of!(Client, no_pieces_at) + 4..offset_of!(Client, limit));
+                (map.slot(slot as usize), offset_of!(Client, failed_count) + 4..offset_of!(Client, limit));
             add(table, start, gap.start, alive);
             add("client slots, gaps", start.wrapping_add(gap.start), gap.len(), false);
             let end = offset_of!(Client, checksum) + 4;
@@ -349,7 +349,7 @@ fn every_bit_of_what_never_changes_is_found() {
         let fixed = "header, fixed part";
         let shares = attack(&target, |part| if part.table == fixed { 1 } else { 8 * part.bytes });
         let share = &shares[fixed];
-        assert!(share.bits > 3000);
+        assert!(share.bits > 2000, "{}", share.bits);
         assert_eq!(share.found, share.bits, "flags {flags:#x}, missed by offset: {:?}", share.missed);
         assert_eq!(c!(vmma_delete_context(target.context)), 0);
     }

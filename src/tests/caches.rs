@@ -3,7 +3,7 @@
 //! A cache is never needed for an answer to be right, so the model of whole contexts cannot see that it is there.
 //! May know: everything.
 
-use crate::client::Client;
+use crate::client::{Client, NEAR_TOPS};
 use crate::context::Context;
 use crate::ffi::*;
 use crate::layout::FIRST_CACHE;
@@ -50,15 +50,17 @@ impl Scene {
     pub(super) fn cache(&self, class: usize) -> (usize, usize) {
         let (context, client) = self.inside();
         let (first, count) = client.array(context, class);
-        ((context.map.cache(first).get() & 0xffff) as usize, count)
+        let waits = client.cached_count(context, class);
+        assert_eq!(waits, if class < NEAR_TOPS || context.sizes.packed() { count } else { waits.min(1) });
+        ((context.map.cache(first).get() & 0xffff) as usize, waits)
     }
 
     /// Bytes of a piece of a class: of a cell, or of a run of units.
     fn bytes(&self, class: usize) -> usize {
-        let context = self.inside().0;
-        match class.checked_sub(context.sizes.count()) {
-            None => context.sizes.class(class).cell as usize,
-            Some(order) => 1 << (context.map.shape.unit_shift as usize + order),
+        let sizes = &self.inside().0.sizes;
+        match class.checked_sub(sizes.count()) {
+            None => sizes.class(class).cell as usize,
+            Some(run) => sizes.units_of(run as u32) << 10,
         }
     }
 
@@ -85,7 +87,7 @@ fn a_cache_grows_by_doubling_up_to_its_bound_and_not_beyond() {
     for flags in [0, VMMA_FLAG_WIPE, VMMA_FLAG_SHARED_CLIENTS] {
         let scene = Scene::new(16 << 20, 64 << 10, flags).expect("memory");
         assert!(scene.classes() > 8);
-        for class in 0..scene.classes() {
+        for class in 0..scene.classes().min(NEAR_TOPS) {
             let (bytes, mut rooms) = (scene.bytes(class), vec![0]);
             // The arrays lie with the client's blocks: it has some.
             let ballast: Vec<_> = (0..6).map(|_| scene.alloc(60 << 10)).collect();
@@ -173,21 +175,45 @@ fn what_comes_back_to_a_slab_that_is_neither_full_nor_empty_gets_a_cache() {
     assert_eq!(scene.cache(scene.inside().0.sizes.cache_class(16)).0, 0);
 }
 
+/// Above 8 KiB there is room for one run of each length, and none for runs of more than half a block.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn of_each_longer_run_one_waits_if_there_is_a_cache_for_it() {
+    for flags in [0, VMMA_FLAG_WIPE, VMMA_FLAG_SHARED_CLIENTS] {
+        for (block, sizes) in [(16usize, [12, 14, 16]), (64, [12, 24, 32]), (64, [40, 56, 64])] {
+            let scene = Scene::new(4 << 20, block << 10, flags).expect("memory");
+            for size in sizes {
+                let runs = [0, 1, 2].map(|_| scene.alloc(size << 10));
+                runs.iter().for_each(|&run| scene.free(run));
+                let context = scene.inside().0;
+                let class = context.sizes.cache_class(size << 10);
+                let kept = class < context.cached_classes as usize;
+                assert_eq!(kept, size <= block / 2, "{size} KiB in blocks of {block}");
+                assert_eq!(scene.cache(class), (0, kept as usize), "{size} KiB in blocks of {block}, flags {flags:#x}");
+                assert_eq!(c!(vmma_check_client(scene.client)), 0);
+                let again = scene.alloc(size << 10);
+                assert!(!kept || again == runs[0], "the one that waits serves first");
+                assert_eq!(scene.cache(class).1, 0);
+            }
+        }
+    }
+}
+
 /// Two buddies in a cache are no run of twice the size: when that is asked for, they have to come out.
 #[test]
 #[cfg_attr(miri, ignore)]
 fn what_is_only_cached_serves_other_sizes_when_nothing_else_can() {
     for block in [16usize << 10, 64 << 10] {
-        let size = c!(vmma_get_required_size(block, 16, block, 0));
+        let size = c!(vmma_get_required_size(3 * block, 16, block, 0));
         let scene = Scene::new(size, block, 0).expect("memory");
         let unit = 1usize << scene.inside().0.map.shape.unit_shift;
-        let units: Vec<_> = std::iter::from_fn(|| Some(scene.alloc(unit)).filter(|unit| !unit.is_null())).collect();
-        assert!(units.len() >= block / unit);
+        let units: Vec<_> = (0..block / unit).map(|_| scene.alloc(unit)).collect();
         for at in [0, 1] {
             scene.free(units[at]);
         }
         let class = scene.inside().0.sizes.cache_class(unit);
         assert_eq!(scene.cache(class).1, 2, "both are in the cache");
+        while !scene.alloc(block).is_null() {}
         let run = scene.alloc(2 * unit);
         assert_eq!(run, units[0], "blocks of {block}");
         assert_eq!(scene.cache(class).1, 0);
@@ -283,16 +309,16 @@ fn a_top_is_believed_only_where_there_are_entries() {
     let scene = Scene::new(4 << 20, 64 << 10, 0).expect("memory");
     let (context, client) = scene.inside();
     let end = FIRST_CACHE + context.map.blocks * context.map.shape.cache_entries as usize;
-    let old = client.tops[0].load(Relaxed);
+    let old = client.tops.near[0].load(Relaxed);
     for (entry, good) in [(0, false), (1, true), (2, false), (FIRST_CACHE, false), (FIRST_CACHE + 1, true)]
         .into_iter()
         .chain([(end - 1, true), (end, false), (end + 1, false)])
     {
         let place = context.map.cache_pointer(entry).cast_mut();
-        client.tops[0].store(place, Relaxed);
+        client.tops.near[0].store(place, Relaxed);
         assert_eq!(client.top_checked(context, 0), good.then_some(entry), "of {end} entries");
-        client.tops[0].store(place.wrapping_byte_add(2), Relaxed);
+        client.tops.near[0].store(place.wrapping_byte_add(2), Relaxed);
         assert_eq!(client.top_checked(context, 0), None, "between two entries");
     }
-    client.tops[0].store(old, Relaxed);
+    client.tops.near[0].store(old, Relaxed);
 }

@@ -18,6 +18,7 @@ mod corners;
 mod flat;
 mod large_pages;
 mod layout;
+mod lengths;
 mod model;
 mod packed;
 mod pages;

@@ -64,17 +64,21 @@ fn with_arrays(scene: &Scene, arrays: usize) -> [*mut core::ffi::c_void; 2] {
     let block = c!(vmma_get_block_size(scene.context));
     let cells: Vec<Vec<_>> =
         [16, 32].iter().map(|&size| (0..block / 2 / size).map(|_| scene.alloc(size)).collect()).collect();
-    [0, 1].map(|number| {
-        let whole = scene.alloc(block);
-        if number < arrays {
-            // The cache of the class overflows: it gets its array, with the block that was filled last.
-            cells[number][..128].iter().for_each(|&cell| scene.free(cell));
-        }
-        let context = scene.inside().0;
+    let wholes = [0, 1].map(|_| scene.alloc(block));
+    let context = scene.inside().0;
+    for (number, whole) in wholes.iter().enumerate() {
         let at = (whole.addr() - context.map.base().addr()) / block;
+        if number < arrays {
+            // The cache of the class overflows: it gets its array, with the only block that seems to have room for it.
+            let others = [0, 1, 2].map(|other| &context.map.record(other).cache_pieces);
+            let were = others.map(|pieces| pieces.load(Relaxed));
+            (0..3).filter(|&other| other != at).for_each(|other| others[other].store(!0, Relaxed));
+            cells[number][..128].iter().for_each(|&cell| scene.free(cell));
+            (0..3).filter(|&other| other != at).for_each(|other| others[other].store(were[other], Relaxed));
+        }
         assert_eq!(context.map.record(at).cache_pieces.load(Relaxed) != 0, number < arrays, "block {at}");
-        whole
-    })
+    }
+    wholes
 }
 
 #[test]

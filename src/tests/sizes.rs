@@ -1,7 +1,7 @@
 //! Sizes: every request up to some size, in a grid of contexts.
-//! May know: sizes.
+//! May know: sizes, lengths.
 
-use crate::sizes::{FIRST_CLASSES, MIN_CELL, Place, Sizes, log2_ceil, most_cached, round_up, slab_order, unit_shift};
+use crate::sizes::{FIRST_CLASSES, MIN_CELL, Place, Sizes, most_cached, round_up, slab_order, unit_shift};
 
 const ALIGNMENTS: [usize; 6] = [8, 16, 32, 64, 512, 4096];
 
@@ -40,6 +40,20 @@ fn classes_ascend_and_fit_their_slabs() {
     });
 }
 
+/// Bytes of the run for a size, by the rule: whole units; a power of two of them, or three quarters of one, or in a block of 64 some
+/// eighths of it; in blocks of more a power of two only.
+fn run_bytes(size: usize, shift: u32, unit: usize) -> usize {
+    let units = size.div_ceil(unit);
+    let power = units.next_power_of_two();
+    let step = match (1 << shift) / unit {
+        65.. => power,
+        _ if power == 64 => 8,
+        _ if power >= 4 => power / 4,
+        _ => power,
+    };
+    units.next_multiple_of(step) * unit
+}
+
 #[test]
 fn every_size_goes_to_the_smallest_place_that_holds_it() {
     grid(|sizes, alignment, shift, packed| {
@@ -53,7 +67,7 @@ fn every_size_goes_to_the_smallest_place_that_holds_it() {
         };
         let mut last = 0;
         for size in sizes_tested {
-            let place = sizes.place(size).expect("a small size");
+            let place = sizes.place_aligned(size, 1).expect("a small size");
             let usable = sizes.usable(place);
             assert!(usable >= size, "{usable} for {size}");
             assert!(usable >= last || size < block, "larger requests get no less");
@@ -62,9 +76,10 @@ fn every_size_goes_to_the_smallest_place_that_holds_it() {
                     assert_eq!(sizes.class_of(size), Some(class));
                     assert!(class == 0 || (sizes.class(class - 1).cell as usize) < size, "{size} has a smaller cell");
                 }
-                Place::Units { units, order } => {
+                Place::Units { units, run } => {
                     assert!(sizes.class_of(size).is_none() && size <= block);
-                    assert!(usable == size.next_power_of_two().max(unit) && units == 1 << order);
+                    assert_eq!((usable, units), (run_bytes(size, shift, unit), sizes.units_of(run)), "{size}");
+                    assert_eq!(sizes.run_of(units), run);
                 }
                 Place::Blocks { blocks, units } => {
                     assert!(size > block && blocks >= 1 && units << unit_shift(shift, alignment) < block);
@@ -78,7 +93,7 @@ fn every_size_goes_to_the_smallest_place_that_holds_it() {
             assert_eq!(packed, matches!(place, Place::Piece { .. }));
             let class = sizes.cache_class(size);
             assert!(!packed || sizes.cached_bytes(class) == usable, "the class of {size}");
-            if !packed && size <= block {
+            if matches!(place, Place::Slab(_)) {
                 assert_eq!(usable, size.next_power_of_two().max(alignment).max(MIN_CELL));
             }
             last = usable;
@@ -102,7 +117,7 @@ fn an_aligned_request_gets_a_place_that_has_the_alignment() {
                             (sizes.class(class).cell as usize, unit << slab_order(shift - unit.trailing_zeros()));
                         (cell & cell.wrapping_neg()).min(slab).max(alignment)
                     }
-                    Place::Units { order, .. } => unit << order,
+                    Place::Units { units, .. } => unit * units.next_power_of_two(),
                     Place::Blocks { .. } => 1 << shift,
                     Place::Piece { align, .. } => align,
                 };
@@ -155,7 +170,7 @@ fn a_cache_has_at_most_32_kib_and_62_entries_and_at_least_two() {
     });
 }
 
-/// Without PACKED, what a cache may serve: the slab class of a size, else the order of its run behind the classes, else no class at all.
+/// Without PACKED, what a cache may serve: the slab class of a size, else the number of its run behind the classes, else no class at all.
 #[test]
 fn the_cache_class_of_a_size_is_that_of_its_place() {
     grid(|sizes, _, shift, packed| {
@@ -166,15 +181,14 @@ fn the_cache_class_of_a_size_is_that_of_its_place() {
         let asked = if cfg!(miri) { 1..40 } else { 1..9000 };
         for size in asked.chain([block / 2, block / 2 + 1, block - 1, block, block + 1, 3 * block, usize::MAX]) {
             let class = sizes.cache_class(size);
-            match sizes.place(size) {
-                Some(Place::Slab(slab)) if size <= 1024 => {
+            match sizes.place_aligned(size, 1) {
+                Some(Place::Slab(slab)) => {
                     assert_eq!((class, sizes.cached_bytes(class)), (slab, sizes.class(slab).cell as usize), "{size}");
                 }
-                Some(place @ Place::Units { order, .. }) => {
-                    assert_eq!(class, sizes.count() + order as usize, "{size}");
+                Some(place @ Place::Units { run, .. }) => {
+                    assert_eq!(class, sizes.count() + run as usize, "{size}");
                     assert_eq!(sizes.cached_bytes(class), sizes.usable(place), "{size}");
                 }
-                Some(Place::Slab(_)) => assert!(class >= sizes.count(), "{size}"),
                 _ => assert_eq!(class, usize::MAX, "{size} in blocks of {block}"),
             }
         }
@@ -182,7 +196,7 @@ fn the_cache_class_of_a_size_is_that_of_its_place() {
     });
 }
 
-/// Without PACKED an aligned request gets a cell of just that size where there is one, else units of its power of two.
+/// Without PACKED an aligned request gets a cell of just that size where there is one, else units: of its own length where that is aligned enough, or of the alignment.
 #[test]
 fn an_aligned_request_gets_no_more_than_its_power_of_two() {
     grid(|sizes, alignment, shift, packed| {
@@ -198,7 +212,7 @@ fn an_aligned_request_gets_no_more_than_its_power_of_two() {
             {
                 let place = sizes.place_aligned(size, wanted);
                 if wanted <= alignment || size > block {
-                    assert_eq!(place, sizes.place(size), "{size} aligned to {wanted} is like any other");
+                    assert_eq!(place, sizes.place_aligned(size, 1), "{size} aligned to {wanted} is like any other");
                     continue;
                 }
                 let natural = size.max(wanted).next_power_of_two();
@@ -207,8 +221,11 @@ fn an_aligned_request_gets_no_more_than_its_power_of_two() {
                     _ if (0..sizes.count()).any(|class| sizes.class(class).cell as usize == natural) => {
                         panic!("{size} aligned to {wanted}: there is such a cell");
                     }
-                    Some(Place::Units { units, order }) => {
-                        assert_eq!((units * unit, units), (natural.max(unit), 1 << order), "{size} to {wanted}");
+                    Some(Place::Units { units, .. }) if size > natural / 2 => {
+                        assert_eq!(units * unit, run_bytes(size, shift, unit), "{size} to {wanted}");
+                    }
+                    Some(Place::Units { units, .. }) => {
+                        assert_eq!(units * unit, natural.max(unit), "{size} to {wanted}")
                     }
                     other => panic!("{size} aligned to {wanted}: {other:?}"),
                 }
@@ -220,13 +237,12 @@ fn an_aligned_request_gets_no_more_than_its_power_of_two() {
 #[test]
 fn sizes_near_the_end_of_numbers_are_refused() {
     grid(|sizes, _, _, _| {
-        assert_eq!(sizes.place(usize::MAX), None);
+        assert_eq!(sizes.place_aligned(usize::MAX, 1), None);
         for size in [usize::MAX, usize::MAX - 1, usize::MAX - 255, usize::MAX / 2 + 1] {
             // No place, or one so large that no context has it; in no case a small one.
-            for place in [sizes.place(size), sizes.place_aligned(size, 256)].into_iter().flatten() {
+            for place in [sizes.place_aligned(size, 1), sizes.place_aligned(size, 256)].into_iter().flatten() {
                 assert!(sizes.usable(place) >= size, "{place:?} for {size}");
             }
         }
     });
-    assert_eq!([0, 1, 2, 3, 4, 5, usize::MAX].map(log2_ceil), [0, 0, 1, 2, 2, 3, usize::BITS]);
 }

@@ -75,6 +75,10 @@ static void cached_and_flushed(scene *s)
             if (!p[n] || !anchor[n])
                 break;
         }
+        if (n < N) {
+            CHECK_ST(vmma_free(s->k[0], p[n]), VMMA_OK, "what was left without its anchor is freed");
+            CHECK_ST(vmma_free(s->k[0], anchor[n]), VMMA_OK, "an anchor without its piece is freed");
+        }
         for (size_t i = 0; i < n; i++)
             CHECK_ST(vmma_free(s->k[0], p[i]), VMMA_OK, "the first free of many");
         for (int flushed = 0; flushed < 2; flushed++) {

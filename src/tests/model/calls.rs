@@ -202,7 +202,7 @@ impl Model {
     fn assert_no_slab(&self, client: usize, bytes: usize) {
         let context = self.inside();
         assert!(!context.sizes.packed(), "{bytes} failed, though more would succeed");
-        let Some(Place::Slab(class)) = context.sizes.place(bytes) else {
+        let Some(Place::Slab(class)) = context.sizes.place_aligned(bytes, 1) else {
             panic!("{bytes} failed, though more would succeed");
         };
         // SAFETY: the client is alive.
