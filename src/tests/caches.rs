@@ -199,6 +199,48 @@ fn of_each_longer_run_one_waits_if_there_is_a_cache_for_it() {
     }
 }
 
+/// What waits in a cache can't merge: where memory gets short, in the context or under the limit, nothing waits.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn where_less_is_left_than_a_client_holds_caches_are_emptied_and_do_not_grow() {
+    let block = 64 << 10;
+    for limit in [0, 8 * block] {
+        let scene = Scene::new(4 << 20, block, 0).expect("memory");
+        assert_eq!(c!(vmma_set_limit(scene.client, limit)), 0);
+        let class = scene.inside().0.sizes.cache_class(64);
+        let burst = || {
+            let cells: Vec<_> = (0..600).map(|_| scene.alloc(64)).collect();
+            cells.iter().for_each(|&cell| scene.free(cell));
+        };
+        let grows = || {
+            (0..20).any(|_| {
+                burst();
+                scene.cache(class).0 > 0
+            })
+        };
+        assert!(grows(), "there is room, limit {limit}");
+        let waits = || (0..scene.classes()).map(|class| scene.cache(class).1).sum::<usize>();
+        assert!(waits() > 0);
+        let left = || {
+            let (held, free) = (c!(vmma_get_held_size(scene.client)), c!(vmma_get_free_blocks(scene.context)) * block);
+            if limit == 0 { (held, free) } else { (held, limit - held) }
+        };
+        let mut blocks = Vec::new();
+        while {
+            let (held, left) = left();
+            left >= held
+        } {
+            blocks.push(scene.alloc(block));
+        }
+        let run = scene.alloc(3 << 10);
+        assert!(!run.is_null());
+        assert_eq!(waits(), 0, "emptied, limit {limit}");
+        assert!(!grows(), "little is left, limit {limit}");
+        blocks.iter().for_each(|&block| scene.free(block));
+        assert!(grows(), "there is room again, limit {limit}");
+    }
+}
+
 /// Two buddies in a cache are no run of twice the size: when that is asked for, they have to come out.
 #[test]
 #[cfg_attr(miri, ignore)]

@@ -58,6 +58,25 @@ fn a_run_of_units_grows_in_place_where_its_buddies_are_free() {
     }
 }
 
+#[test]
+fn what_is_behind_a_run_of_another_length_than_a_power_of_two_serves_others() {
+    let block = 64 << 10;
+    let scene = Scene::new(4 << 20, block, VMMA_FLAG_NO_CACHE).expect("memory");
+    for (size, usable, rest) in
+        [(33 << 10, 40 << 10, 8 << 10), (45 << 10, 48 << 10, 16 << 10), (17 << 10, 24 << 10, 32 << 10)]
+    {
+        let (run, other) = (scene.alloc(size), scene.alloc(rest));
+        assert_eq!(c!(vmma_get_size(scene.client, run)), usable);
+        assert_eq!(c!(vmma_get_good_size(scene.context, size)), usable);
+        assert_eq!(run.addr() % size.next_power_of_two(), 0, "{size} bytes are aligned as a buddy's are");
+        assert_eq!(c!(vmma_get_held_size(scene.client)), block, "{size} and {rest} bytes share a block");
+        // The hole of the first serves the same again, though the other lies behind it.
+        scene.free(run);
+        assert_eq!(scene.alloc(size), run);
+        [run, other].into_iter().for_each(|piece| scene.free(piece));
+    }
+}
+
 /// A client whose first block has cells of two classes only, and then two blocks with one piece each; with each of
 /// these lies the array of as many caches as are asked for.
 fn with_arrays(scene: &Scene, arrays: usize) -> [*mut core::ffi::c_void; 2] {
