@@ -371,20 +371,20 @@ impl<'a, W: Words<'a>> Flat<W> {
         eighths(self.0.count()) * 8 + group
     }
 
-    /// The words whose bytes speak for a group of words; of all if there is only one.
+    /// The words whose bytes speak for each group of words; all in one if there are none.
     #[inline(always)]
-    pub fn group(&self, number: usize) -> &'a [Cell<u64>] {
-        if self.0.count() <= GROUP {
-            return self.0.eights();
-        }
-        let from = number * (GROUP / 8);
-        self.0.eights().get(from..(from + GROUP / 8).min(eighths(self.0.count()))).unwrap_or(&[])
+    pub fn groups(&self) -> impl Iterator<Item = &'a [Cell<u64>]> {
+        self.0.eights().get(..eighths(self.0.count())).unwrap_or(&[]).chunks(GROUP / 8)
+    }
+
+    fn group(&self, number: usize) -> &'a [Cell<u64>] {
+        self.groups().nth(number).unwrap_or(&[])
     }
 
     /// The code of the longest hole.
     pub fn longest(&self) -> u8 {
-        let words = self.0.count();
-        greatest(if words > GROUP { self.0.eights().get(words / 8..).unwrap_or(&[]) } else { self.group(0) })
+        let (words, eights) = (self.0.count(), self.0.eights());
+        greatest(if words > GROUP { eights.get(words / 8..).unwrap_or(&[]) } else { eights })
     }
 
     /// Makes such holes dead pieces.

@@ -140,20 +140,25 @@ pub mod plain {
 /// Words whose bytes have a bit each in one mask.
 pub const STRIDE: usize = 8;
 
-/// Tests the bytes of up to STRIDE words, a bit each.
-#[inline(always)]
-pub fn marks(words: &[Cell<u64>], test: impl Fn(Sixteen) -> u32) -> u64 {
-    debug_assert!(words.len() <= STRIDE);
-    let (pairs, rest) = words.as_chunks();
-    let (mut marks, mut shift) = (0, 0);
-    for [low, high] in pairs {
-        marks |= (test(Sixteen::new(low.get(), high.get())) as u64).wrapping_shl(shift);
-        shift += 16;
-    }
-    if let [low] = rest {
-        marks |= (test(Sixteen::new(low.get(), 0)) as u64).wrapping_shl(shift);
-    }
-    marks
+/// Of the bytes of up to STRIDE words those that are at least `want`, which is not 0, and those that are just that, a bit each.
+#[inline(never)]
+pub fn marks(words: &[Cell<u64>], want: u8) -> (u64, u64) {
+    // Words that are missing count as 0.
+    let padded = [const { Cell::new(0) }; STRIDE];
+    let all = <&[Cell<u64>; STRIDE]>::try_from(words).unwrap_or_else(|_| {
+        for (to, from) in padded.iter().zip(words) {
+            to.set(from.get());
+        }
+        &padded
+    });
+    let [a, b, c, d, e, f, g, h] = all;
+    let (ab, cd) = (Sixteen::new(a.get(), b.get()), Sixteen::new(c.get(), d.get()));
+    let (ef, gh) = (Sixteen::new(e.get(), f.get()), Sixteen::new(g.get(), h.get()));
+    let gathered = |test: fn(Sixteen, u8) -> u32| {
+        let bits = |bytes| test(bytes, want) as u64;
+        bits(ab) | bits(cd) << 16 | bits(ef) << 32 | bits(gh) << 48
+    };
+    (gathered(Sixteen::at_least), gathered(Sixteen::equal))
 }
 
 /// The greatest of the bytes.

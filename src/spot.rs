@@ -9,6 +9,7 @@
 
 use crate::flat::{EXACT, Flat, GROUP, Spot, Words, code};
 use crate::sixteen::{STRIDE, marks};
+use core::cell::Cell;
 
 /// Words that a search visits for a shorter hole: pieces of a few granules are many, and find one soon.
 const VISITS: [i32; 2] = [4, 2];
@@ -19,81 +20,110 @@ impl<'a, W: Words<'a>> Flat<W> {
     /// hole is just as long; else the shortest that serves in the first few words that have any. `quick`: the first that a few
     /// such pieces fill will do, and for small pieces, for which caches keep holes that are just as long, it looks at fewer words
     /// and for no such hole further on.
+    ///
+    /// Only holes shorter than `least` are of use, so no other are looked for, nor such as lie in a word with a longer one.
+    #[inline(always)]
+    pub fn find(&self, count: usize, align: usize, quick: bool, least: usize) -> Option<Spot> {
+        let (hole, length) = if self.0.count() <= GROUP {
+            self.look(self.0.eights(), 0, count, align, quick, least)
+        } else {
+            self.find_in_groups(count, align, quick, least)
+        };
+        (length < least).then(|| Spot { hole, length, at: place(hole, align) })
+    }
+
+    /// The same where the words are in groups; as a hole and its length, `least` if none serves.
     #[inline(never)]
-    pub fn find(&self, count: usize, align: usize, quick: bool) -> Option<Spot> {
+    fn find_in_groups(&self, count: usize, align: usize, quick: bool, least: usize) -> (usize, usize) {
         let want = code(count);
-        for group in 0..self.0.count().div_ceil(GROUP) {
-            if self.0.count() > GROUP && self.byte(self.group_byte(group)) < want {
-                continue;
+        for (group, bytes) in self.groups().enumerate() {
+            if self.byte(self.group_byte(group)) >= want {
+                let found = self.look(bytes, group * GROUP, count, align, quick, least);
+                if found.1 < least {
+                    return found;
+                }
             }
-            let further = count < EXACT && !(quick && count <= FEW);
-            let equal = if further { self.look(group, count, align, quick, true) } else { None };
-            let best = equal.or_else(|| self.look(group, count, align, quick, false));
-            if best.is_some() {
+        }
+        (0, least)
+    }
+
+    /// The same in one group, for whose words from `first` on these bytes speak.
+    #[inline(never)]
+    fn look(
+        &self,
+        bytes: &[Cell<u64>],
+        first: usize,
+        count: usize,
+        align: usize,
+        quick: bool,
+        least: usize,
+    ) -> (usize, usize) {
+        let (want, few, limit) = (code(count), quick && count <= FEW, code(least));
+        let mut left = if few { VISITS[1] } else { VISITS[0] };
+        let mut best = (0, least);
+        // First only the words whose longest hole is just as long.
+        let mut exact = count < EXACT && !few;
+        loop {
+            let mut word = first;
+            for part in bytes.chunks(STRIDE) {
+                let (at_least, equal) = marks(part, want);
+                let mut found = if exact { equal } else { at_least };
+                if !exact && limit < u8::MAX {
+                    found &= !marks(part, limit + 1).0;
+                }
+                while found != 0 {
+                    crate::steps::count();
+                    let spot = self.find_in(word + found.trailing_zeros() as usize, count, align, quick, best.1);
+                    found &= found - 1;
+                    if spot.1 < best.1 {
+                        best = spot;
+                    }
+                    left -= !exact as i32;
+                    if best.1 < least && (left <= 0 || best.1 == count || (quick && divides(count, best.1))) {
+                        return best;
+                    }
+                }
+                word += 64;
+            }
+            if !exact {
+                return best;
+            }
+            exact = false;
+        }
+    }
+
+    /// The shortest hole that begins in a word, serves, and is shorter than `least`; and its length, usize::MAX if there is none.
+    #[inline(never)]
+    fn find_in(&self, word: usize, count: usize, align: usize, quick: bool, least: usize) -> (usize, usize) {
+        let mut best = (0, usize::MAX);
+        if word >= self.0.count() {
+            return best;
+        }
+        let begins = self.begins(word);
+        let mut holes = long_enough(begins, begins & !self.lives(word), count);
+        // If only one may be long enough it is the longest.
+        let mut longest = EXACT;
+        if holes & holes.wrapping_sub(1) == 0 {
+            longest = self.byte(word) as usize;
+            if longest > code(least) as usize {
                 return best;
             }
         }
-        None
-    }
-
-    /// The shortest hole that serves in the first few words of a group that have any; `exact`: the first that is the longest
-    /// of its word and just as long.
-    #[inline(never)]
-    fn look(&self, group: usize, count: usize, align: usize, quick: bool, exact: bool) -> Option<Spot> {
-        let mut best: Option<Spot> = None;
-        let [many, few] = VISITS;
-        let mut left = if quick && count <= FEW { few } else { many };
-        let want = code(count);
-        for (number, words) in self.group(group).chunks(STRIDE).enumerate() {
-            let mut found = if exact {
-                marks(words, |bytes| bytes.equal(want))
-            } else {
-                marks(words, |bytes| bytes.at_least(want))
-            };
-            while found != 0 {
-                crate::steps::count();
-                let at = group * GROUP + number * 64 + found.trailing_zeros() as usize;
-                found &= found - 1;
-                let spot = self.find_in(at, count, align, quick);
-                if exact {
-                    if spot.is_some_and(|spot| spot.length == count) {
-                        return spot;
-                    }
-                    continue;
-                }
-                if let Some(spot) = spot
-                    && best.is_none_or(|best| spot.length < best.length)
-                {
-                    best = Some(spot);
-                }
-                left -= 1;
-                let good = |best: Spot| best.length == count || (quick && divides(count, best.length));
-                if best.is_some_and(|best| left <= 0 || good(best)) {
-                    return best;
-                }
-            }
-        }
-        best
-    }
-
-    /// The shortest hole that begins in a word and serves.
-    #[inline(never)]
-    fn find_in(&self, word: usize, count: usize, align: usize, quick: bool) -> Option<Spot> {
-        if word >= self.0.count() {
-            return None;
-        }
-        let (begins, lives) = (self.begins(word), self.lives(word));
-        let mut holes = long_enough(begins, begins & !lives, count);
-        let (mut best, mut least) = (None, usize::MAX);
         while holes != 0 {
             let bit = holes.trailing_zeros();
             let behind = begins & (!1 << bit);
             holes &= holes - 1;
             let hole = word * 64 + bit as usize;
-            let end = if behind != 0 { word * 64 + behind.trailing_zeros() as usize } else { self.next_word(word) };
-            let (length, at) = (end - hole, (hole + align - 1) & !(align - 1));
-            if length < least && at + count <= end {
-                (best, least) = (Some(Spot { hole, length, at }), length);
+            let end = if behind != 0 {
+                word * 64 + behind.trailing_zeros() as usize
+            } else if longest < EXACT {
+                hole + longest
+            } else {
+                self.next_word(word)
+            };
+            let length = end - hole;
+            if length < best.1 && place(hole, align) + count <= end {
+                best = (hole, length);
                 if length == count || (quick && divides(count, length)) {
                     break;
                 }
@@ -111,6 +141,12 @@ impl<'a, W: Words<'a>> Flat<W> {
     }
 }
 
+/// The first multiple of `align` from a granule on.
+#[inline(always)]
+fn place(hole: usize, align: usize) -> usize {
+    (hole + align - 1) & !(align - 1)
+}
+
 /// Do a few pieces of `count` granules fill a hole of this length?
 #[inline(always)]
 pub fn divides(count: usize, length: usize) -> bool {
@@ -120,9 +156,13 @@ pub fn divides(count: usize, length: usize) -> bool {
 /// Of the holes of a word those in whose first `count` granules nothing else begins, as far as the word reaches.
 #[inline(always)]
 fn long_enough(begins: u64, holes: u64, count: usize) -> u64 {
+    if count >= 64 {
+        // The last thing that begins in the word.
+        return holes & (1u64 << 63).wrapping_shr(begins.leading_zeros());
+    }
     // Bit i: something begins in the `have` granules behind i.
     let (mut near, mut have) = (begins >> 1, 1);
-    let want = count.min(64) - 1;
+    let want = count - 1;
     while 2 * have <= want {
         near |= near >> have;
         have *= 2;

@@ -223,7 +223,7 @@ impl Client {
     }
 
     pub(super) fn tell(&self, context: &Context, findings: &Findings) {
-        for written in findings.written.iter().flatten() {
+        for written in findings.written.iter().take(findings.count).flatten() {
             self.misuse(context, Status::UseAfterFree, context.map.address_of(*written).addr(), None);
         }
     }

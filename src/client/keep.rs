@@ -97,14 +97,16 @@ impl Client {
         kept
     }
 
+    fn packed_push(&self, context: &Context, class: usize, granule: usize) -> bool {
+        let push = || self.packed_push_entry(context, class, granule);
+        push() || (self.packed_may_grow(context, class) && self.cache_make_room(context, class, granule) && push())
+    }
+
+    /// Is a longer array for this class, whose cache is full, worth looking for?
     #[inline(always)]
-    pub(super) fn packed_push(&self, context: &Context, class: usize, granule: usize) -> bool {
-        let room = || context.map.cache(self.packed_top(class).get() as usize).get() & (FULL_BIT - 1);
-        self.packed_push_entry(context, class, granule)
-            || (self.no_pieces_at.get() != self.held.get()
-                && (room() as usize) < MOST_CACHED
-                && self.cache_make_room(context, class, granule)
-                && self.packed_push_entry(context, class, granule))
+    pub(super) fn packed_may_grow(&self, context: &Context, class: usize) -> bool {
+        let mark = context.map.cache(self.packed_top(class).get() as usize).get();
+        self.no_pieces_at.get() != self.held.get() && ((mark & (FULL_BIT - 1)) as usize) < MOST_CACHED
     }
 
     /// Free by the short way, or by the long one.

@@ -90,8 +90,8 @@ impl Client {
                     self.relist_before(context, block);
                     let before = block.checked_sub(1).filter(|&before| self.serves(context, before, long));
                     before
-                        .and_then(|before| self.place_in(context, before, count, align))
-                        .or_else(|| self.place_in(context, block, count, align))
+                        .and_then(|before| self.place_in(context, before, count, align, usize::MAX))
+                        .or_else(|| self.place_in(context, block, count, align, usize::MAX))
                         .ok_or(Status::Corrupt)?
                 }
                 // Before it fails it looks at every block, of either kind.
@@ -127,7 +127,7 @@ impl Client {
             match self.lowest(context, want, near_of(lists), look) {
                 NONE => lists &= !near_of(lists),
                 block => {
-                    let choice = self.place_in(context, block as usize, count, align);
+                    let choice = self.place_in(context, block as usize, count, align, usize::MAX);
                     if choice.is_some() {
                         return choice;
                     }
@@ -150,7 +150,7 @@ impl Client {
         slack: usize,
     ) -> Option<Choice> {
         let want = code(count) as u32;
-        let mut best: Option<Choice> = None;
+        let (mut best, mut least) = (None, usize::MAX);
         while lists != 0 {
             crate::steps::count();
             let mut block = self.list(number_of(lists.trailing_zeros() as usize)).map_or(NONE, Cell::get);
@@ -161,12 +161,11 @@ impl Client {
                 left -= 1;
                 let record = context.map.record(block as usize);
                 if record.state.load(Relaxed) >> LIST_SHIFT >= want
-                    && let Some(choice) = self.place_in(context, block as usize, count, align)
-                    && best.as_ref().is_none_or(|best| choice.room < best.room)
+                    && let Some(choice) = self.place_in(context, block as usize, count, align, least)
                 {
-                    let good = choice.room - count <= slack;
+                    least = choice.room;
                     best = Some(choice);
-                    if good {
+                    if least - count <= slack {
                         return best;
                     }
                 }
@@ -200,12 +199,12 @@ impl Client {
         lowest
     }
 
-    /// The best place for a piece that begins in a block.
+    /// The best place for a piece that begins in a block, in a hole shorter than `least`.
     #[inline(never)]
-    fn place_in(&self, context: &Context, block: usize, count: usize, align: usize) -> Option<Choice> {
+    fn place_in(&self, context: &Context, block: usize, count: usize, align: usize, least: usize) -> Option<Choice> {
         let flat = context.map.flat_here(block);
         // Where there are caches they are filled by the way.
-        let inside = flat.find(count, align, context.cached_classes > 0);
+        let inside = flat.find(count, align, context.cached_classes > 0, least);
         if let Some(spot) = inside
             && spot.length == count
         {
@@ -214,7 +213,7 @@ impl Client {
         let length = flat.last_hole();
         let hole = flat.granules() - length;
         let at = (hole + align - 1) & !(align - 1);
-        let (own, room) = (flat.granules().saturating_sub(at), inside.map_or(usize::MAX, |spot| spot.length));
+        let (own, room) = (flat.granules().saturating_sub(at), inside.map_or(least, |spot| spot.length));
         if own > 0 && own < count && length < room {
             let front = self.front(context, block + 1);
             if own + front >= count && length + front < room {

@@ -243,7 +243,7 @@ impl Client {
     }
 
     /// Gives empty blocks back, but for the one that is kept against thrashing. Called when a call has done its work.
-    #[inline]
+    #[inline(never)]
     pub(super) fn settle(&self, context: &Context) {
         let head = self.lists.get(EMPTY_LIST).map_or(NONE, |head| head.get());
         if head == NONE {

@@ -70,12 +70,19 @@ impl Client {
 
     /// PACKED: moves a piece that does not fit where it is.
     fn packed_short_move(&self, context: &Context, found: &Found, fits: bool, size: usize) -> *mut u8 {
+        let from = context.map.address_of(found.start);
         if fits {
-            return context.map.address_of(found.start);
+            return from;
         }
         let moved = self.packed_short_alloc(context, size);
         match context.map.offset_of(moved.addr()) {
             None => moved,
+            // Nobody else could have freed it, but the handler, and nobody watches.
+            Some(to) if self.is_short() && self.is_still(context, found) => {
+                context.map.copy(found.start, to, found.usable.min(size));
+                self.short_free(from.addr());
+                moved
+            }
             to => self.settle_move(context, found, found.usable, None, size, to),
         }
     }
@@ -195,7 +202,7 @@ impl Client {
         let mut findings = Findings::default();
         let still = {
             let _lock = self.lock_shared(context);
-            let still = self.startable(context, address.addr()) == Some(*found);
+            let still = self.is_still(context, found);
             match new {
                 _ if !still => {}
                 None => return self.stay(context, found, old_size, place, size),
@@ -216,6 +223,12 @@ impl Client {
             let _ = self.free(new.addr());
         }
         self.refuse_address(context, address.addr())
+    }
+
+    /// Is what was found still there, and live?
+    #[inline(never)]
+    fn is_still(&self, context: &Context, found: &Found) -> bool {
+        self.startable(context, context.map.address_of(found.start).addr()) == Some(*found)
     }
 
     /// Says what is wrong with an address.

@@ -11,7 +11,7 @@
 //!
 //! The ways behind it do the same for any piece; to ask them of each costs a tenth more time on traces.
 //!
-//! Cost: instructions: some thirty for a piece out of a cache, eighty for one into a cache, two hundred for a hole.
+//! Cost: instructions: some thirty for a piece out of a cache, eighty for one into a cache, a hundred and seventy for a hole.
 //! May know: context, flat, cache, keep, reach.
 
 use super::Client;
@@ -53,24 +53,28 @@ impl Client {
                 if holes & (behind | 1 << before) == 0 {
                     let length = above.trailing_zeros() as usize - (granule & 63);
                     let class = context.sizes.cache_class(length << map.shape.granule_shift);
-                    if class < context.cached_classes as usize && self.packed_push(context, class, granule) {
-                        edge_word.store(edges & !bit, Relaxed);
-                        return 0;
+                    if class < context.cached_classes as usize {
+                        if self.packed_push_entry(context, class, granule) {
+                            edge_word.store(edges & !bit, Relaxed);
+                            return 0;
+                        }
+                        if self.packed_may_grow(context, class) {
+                            return self.packed_short_free(context, address);
+                        }
                     }
                 }
-                return self.hole_in_word(context, granule, before);
+                return self.hole_in_word(context, granule, before, edges, lives);
             }
         }
         self.packed_short_free(context, address)
     }
 
-    /// Makes the live piece at a granule a hole, or part of one. In its word something begins at `before`, the last thing in
-    /// front of it, and something behind it.
+    /// Makes the live piece at a granule a hole, or part of one. Its words are `edges` and `lives`; in them something begins at
+    /// `before`, the last thing in front of it, and something behind it.
     #[inline(always)]
-    fn hole_in_word(&self, context: &Context, granule: usize, before: usize) -> i32 {
+    fn hole_in_word(&self, context: &Context, granule: usize, before: usize, edges: u64, lives: u64) -> i32 {
         let map = &context.map;
-        let (edge_word, live_word) = (map.edge_word(granule), map.live_word(granule));
-        let (edges, lives, bit) = (edge_word.load(Relaxed), live_word.load(Relaxed), 1u64 << (granule & 63));
+        let bit = 1u64 << (granule & 63);
         let log = (map.shape.block_shift - map.shape.granule_shift) & 63;
         let (block, all) = (granule >> log, 1 << log);
         let (holes, above) = (edges & !lives, (edges | lives) & !(bit | (bit - 1)));
@@ -87,8 +91,8 @@ impl Client {
             let rest = above & (above - 1);
             end = if rest != 0 { word | rest.trailing_zeros() as usize } else { self.next_behind(context, granule) };
         }
-        edge_word.store(now, Relaxed);
-        live_word.store(lives & !bit, Relaxed);
+        map.edge_word(granule).store(now, Relaxed);
+        map.live_word(granule).store(lives & !bit, Relaxed);
         let start = word | start;
         let reach = code(end - start);
         map.flat_here(block).raise(word / 64, reach);

@@ -130,7 +130,7 @@ fn assert_right(flat: &Flat<&Block>, array: &Array, count: usize, align: usize) 
     let serves = |from: usize, to: usize| from.next_multiple_of(align) + count <= to;
     // In turn by the number: what is quick may be longer than the best.
     let quick = count.is_multiple_of(2);
-    let spot = flat.find(count, align, quick);
+    let spot = flat.find(count, align, quick, usize::MAX);
     let best = holes(array).into_iter().filter(|&(from, to)| serves(from, to)).map(|(from, to)| to - from).min();
     assert_eq!(spot.is_some(), best.is_some(), "{count} at {align} in {array:?}");
     if let Some(spot) = spot {
@@ -311,7 +311,7 @@ fn what_waits_is_neither_live_nor_free() {
     assert_eq!(flat.what(10), What::Dead);
     give(&flat, 0, 10);
     assert_eq!((flat.hole_at(0), flat.what(10), flat.next(11)), (10, What::Dead, 20));
-    assert_eq!(flat.find(11, 1, false), None, "a dead piece is no hole");
+    assert_eq!(flat.find(11, 1, false, usize::MAX), None, "a dead piece is no hole");
     give(&flat, 10, 20);
     assert_eq!(flat.hole_at(0), 20);
 }

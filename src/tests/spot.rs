@@ -7,26 +7,27 @@ use crate::flat::*;
 use crate::spot::divides;
 
 /// The place that the rule gives: `flat` is asked for its holes only.
-fn expected(flat: &Flat<&Block>, count: usize, align: usize, quick: bool) -> Option<Spot> {
+fn expected(flat: &Flat<&Block>, count: usize, align: usize, quick: bool, least: usize) -> Option<Spot> {
     let mut words = vec![Vec::new(); flat.granules().div_ceil(64)];
     flat.holes(&mut |hole, length| words[hole / 64].push(Spot { hole, length, at: hole.next_multiple_of(align) }));
     let serves = |spot: &&Spot| spot.at + count <= spot.hole + spot.length;
     let done = |spot: Spot| spot.length == count || (quick && (1..=4).any(|times| spot.length == times * count));
     let longest = |word: &Vec<Spot>| word.iter().map(|spot| spot.length).max().unwrap_or(0);
+    let candidate = |word: &Vec<Spot>| (code(count)..=code(least)).contains(&code(longest(word)));
     for group in words.chunks(1024) {
         // A word whose longest hole is just as long.
         let few = quick && count <= 16;
         for word in group.iter().filter(|word| count < 128 && !few && longest(word) == count) {
-            if let Some(&spot) = word.iter().filter(serves).find(|spot| spot.length == count) {
+            if let Some(&spot) = word.iter().filter(serves).find(|spot| spot.length == count && count < least) {
                 return Some(spot);
             }
         }
         // Else the shortest of the first few words that have any.
         let visits = if few { 2 } else { 4 };
         let mut best: Option<Spot> = None;
-        for (visited, word) in group.iter().filter(|word| code(longest(word)) >= code(count)).enumerate() {
+        for (visited, word) in group.iter().filter(|word| candidate(word)).enumerate() {
             for &spot in word.iter().filter(serves) {
-                if best.is_none_or(|best| spot.length < best.length) {
+                if spot.length < best.map_or(least, |best| best.length) {
                     best = Some(spot);
                 }
                 if done(spot) {
@@ -66,7 +67,7 @@ fn cut(flat: &Flat<&Block>, rng: &mut Rng, most: usize) {
 #[cfg_attr(miri, ignore)]
 fn the_search_finds_the_place_that_its_rule_gives() {
     let mut rng = Rng::new(47);
-    let (mut exact, mut other, mut none) = (0, 0, 0);
+    let (mut exact, mut other, mut none, mut bounded) = (0, 0, 0, 0);
     for (granules, maps) in [(64usize, 40), (640, 40), (4096, 20), (1 << 16, 2), (1 << 17, 3)] {
         let block = Block::new(granules);
         let flat = block.flat();
@@ -75,14 +76,17 @@ fn the_search_finds_the_place_that_its_rule_gives() {
             cut(&flat, &mut rng, most);
             for _ in 0..60 {
                 let (count, align, quick) = (rng.log(2 * most), 1 << rng.below(3), rng.chance(2));
-                let spot = flat.find(count, align, quick);
+                let least = if rng.chance(2) { usize::MAX } else { count + rng.below(3 * most) };
+                let spot = flat.find(count, align, quick, least);
                 let mut lengths = false;
                 flat.holes(&mut |_, length| lengths |= length == count);
                 if align > 1 && lengths {
                     // Where holes are long enough but begin at the wrong place, further words may be looked into.
                     continue;
                 }
-                assert_eq!(spot, expected(&flat, count, align, quick), "{count} at {align}, {granules}, quick {quick}");
+                let rule = expected(&flat, count, align, quick, least);
+                assert_eq!(spot, rule, "{count} at {align}, {granules}, quick {quick}, below {least}");
+                bounded += (spot.is_some() && least < usize::MAX) as usize;
                 match spot {
                     Some(spot) if spot.length == count => exact += 1,
                     Some(_) => other += 1,
@@ -91,7 +95,7 @@ fn the_search_finds_the_place_that_its_rule_gives() {
             }
         }
     }
-    assert!(exact > 100 && other > 100 && none > 100, "{exact} {other} {none}");
+    assert!(exact > 100 && other > 100 && none > 100 && bounded > 100, "{exact} {other} {none} {bounded}");
 }
 
 /// The second group is looked at when the first has nothing that is long enough, and not before.
@@ -111,10 +115,10 @@ fn the_first_group_that_has_a_place_serves() {
     assert!(flat.consistent());
     for (count, hole) in [(1, 0), (19, 0), (20, 0), (21, 1), (127, 1), (128, 1), (300, 1), (301, 2), (5000, 2)] {
         for quick in [false, true] {
-            assert_eq!(flat.find(count, 1, quick).map(|spot| spot.hole), Some(holes[hole].0), "{count}");
+            assert_eq!(flat.find(count, 1, quick, usize::MAX).map(|spot| spot.hole), Some(holes[hole].0), "{count}");
         }
     }
-    assert_eq!(flat.find(5001, 1, false), None);
+    assert_eq!(flat.find(5001, 1, false, usize::MAX), None);
 }
 
 /// From 128 granules on a code stands for several lengths: the shortest of the first four words serves.
@@ -133,7 +137,7 @@ fn lengths_without_a_code_of_their_own_are_not_searched_for_further_than_others(
             flat.give(at, at + length, None);
         }
         let hole = if further { 21 * 640 } else { 640 };
-        assert_eq!(flat.find(count, 1, false).map(|spot| spot.hole), Some(hole), "{count} granules");
+        assert_eq!(flat.find(count, 1, false, usize::MAX).map(|spot| spot.hole), Some(hole), "{count} granules");
     }
 }
 
