@@ -47,9 +47,14 @@ lib: $(OUTLIB)/libvmma.so $(OUTLIB)/libvmma.a
 
 # Cargo knows best what is out of date. Without the rlib in the list LTO really applies. Functions that are not marked for
 # it are inlined only where that makes the caller smaller: it keeps the library small at a level that is fast.
+# `sudo make install` often has no cargo in its path: it takes what was built before.
 rust:
-	$(CARGO) rustc --release --lib --crate-type cdylib,staticlib $(CARGOFLAGS) \
-	    $(if $(FEATURES),--no-default-features --features "$(FEATURES)") -- -C llvm-args=-inline-threshold=$(INLINE)
+	@if ! command -v $(firstword $(CARGO)) >/dev/null 2>&1 && [ -e $(RUST_SO) ] && [ -e $(RUST_A) ]; then \
+	    echo "$(firstword $(CARGO)) is not in the path: the libraries as they were built before"; \
+	else \
+	    set -x; $(CARGO) rustc --release --lib --crate-type cdylib,staticlib $(CARGOFLAGS) \
+	        $(if $(FEATURES),--no-default-features --features "$(FEATURES)") -- -C llvm-args=-inline-threshold=$(INLINE); \
+	fi
 
 $(RUST_SO) $(RUST_A): rust ;
 

@@ -17,7 +17,8 @@
  *   A function that returns int returns a vmma_status if nothing else is said. A function that allocates
  *   or creates returns NULL when it fails and sets errno: EINVAL, ENOMEM (VMMA_E_NO_MEMORY and
  *   VMMA_E_LIMIT) or EBUSY. errno is left alone otherwise, also by vmma_free. NULL or a dead handle gives
- *   VMMA_E_INVALID, 0 or NULL, whatever the type of the result, and is looked at before all else.
+ *   VMMA_E_INVALID, 0 or NULL, whatever the type of the result (0 from vmma_test_address), and is looked at
+ *   before all else; VMMA_E_BUSY comes next.
  *
  * Threads
  *   Without VMMA_FLAG_THREADS one thread at a time may be inside the whole context. With it, each
@@ -33,9 +34,10 @@
  *
  * Callbacks
  *   They return: no longjmp and no C++ exception may leave them. No lock is held while one runs. Inside
- *   the callbacks of walks, dump and the error handler questions are allowed and changes are refused:
- *   VMMA_E_BUSY, or NULL with EBUSY. Changes to other clients are refused only if the walk or dump is of
- *   the whole context. vmma_delete_context and vmma_trim_context are always refused there.
+ *   the callbacks of walks, dump and the error handler questions are allowed, and changes to the client that
+ *   is walked, or whose misuse is told, are refused: VMMA_E_BUSY, or NULL with EBUSY. In calls on the whole
+ *   context (vmma_walk_clients, vmma_dump, vmma_check_context, vmma_trim_context) changes to all clients are,
+ *   and vmma_create_client. vmma_delete_context and vmma_trim_context are always refused there.
  *
  * Functions marked (0.4.0) carry names that the original libvmma 0.4.0 documents.
  */
@@ -78,26 +80,29 @@
 #define VMMA_FLAG_WIPE 0x0008U
 
 /**
- * A red zone of at least 8 bytes behind every allocation, from the requested size on. It is looked at by
- * vmma_free, vmma_realloc and the check functions.
+ * A red zone of at least 8 bytes behind every allocation, from the requested size on. Up to its first 128
+ * bytes are filled, and looked at by vmma_free, vmma_realloc and the check functions. An allocation takes
+ * the place of one that is 8 bytes larger: one of 64 bytes that of 72, which is 128 without VMMA_FLAG_PACKED.
  */
 #define VMMA_FLAG_GUARD 0x0010U
 
 /**
- * Freed memory is filled with a pattern and kept out of use for a while: bounded, first in first out. A
- * write into it is found when it leaves, or by the check functions. With VMMA_FLAG_WIPE it is zeroed when
- * it leaves.
+ * Freed memory is filled with a pattern and kept out of use for a while, first in first out: at most half
+ * of what the client holds, and at most two allocations per KiB of the block size (but 8 to 512 of them). A
+ * write into it is found when it leaves, or by the check functions; the call that finds it tells the error
+ * handler and keeps its own result. With VMMA_FLAG_WIPE it is zeroed when it leaves. There are no caches.
  */
 #define VMMA_FLAG_QUARANTINE 0x0020U
 
 /**
- * Sizes between powers of two: less waste, but allocations are then only aligned to the context's alignment.
+ * Sizes are rounded up to the context's alignment and no further: least waste, but allocations are then only
+ * aligned to that, and calls take longer.
  */
 #define VMMA_FLAG_PACKED 0x0040U
 
 /**
  * Freed memory is merged with its buddy at once: no caches, no kept blocks, a small bounded worst case for
- * every call.
+ * every call. (A request above a block searches for a run: at most the number of blocks / 64 steps more.)
  */
 #define VMMA_FLAG_NO_CACHE 0x0080U
 
@@ -126,7 +131,8 @@ enum vmma_status {
     /** The address is not in a block of this client. */
     VMMA_E_NOT_OWNED = -4,
     /**
-     * Inside a live allocation of this client (or its red zone), or in a block of its and misaligned.
+     * Inside a live allocation of this client (or its red zone), or in one of its blocks but not at a multiple
+     * of the context's alignment.
      */
     VMMA_E_NOT_START = -5,
     /** In a block of this client and aligned, but inside no live allocation: freed already. */
@@ -178,7 +184,11 @@ typedef struct vmma_client vmma_client_t;
  */
 typedef int (*vmma_oom_fn)(vmma_client_t *client, size_t size, int reason, void *user);
 
-/** Figures of a client, or of a whole context, taken by a walk. Set struct_size before the call. */
+/**
+ * Figures of a client, or of a whole context, taken by a walk. Set struct_size before the call.
+ *
+ * held_size is live_size + cached_size + free_size; with VMMA_FLAG_GUARD it is more by the red zones.
+ */
 struct vmma_stats {
     /**
      * In: sizeof(vmma_stats_t). Fields wholly inside it are written, bytes beyond those that the library
@@ -278,10 +288,9 @@ const char *vmma_status_string(int status);
  *
  * `memory` may have any address, alignment and content. The context uses it until vmma_delete_context; the
  * library touches nothing outside [memory, memory + size) and allocates nothing anywhere else. NULL makes
- * the library map `size` bytes itself, committed lazily and unmapped by vmma_delete_context. Where the system
- * has large pages for who asks, they may serve for blocks of up to 256 KiB behind the first 2 MiB of mapped
- * memory, from the beginning in a context of 256 MiB and more; never with VMMA_FLAG_RELEASE or
- * VMMA_FLAG_NO_CACHE.
+ * the library map `size` bytes itself, committed lazily and unmapped by vmma_delete_context. On systems that
+ * give large pages to whoever asks, it asks for blocks of up to 256 KiB, but not in the first 2 MiB of a context
+ * below 256 MiB, and never with VMMA_FLAG_RELEASE or VMMA_FLAG_NO_CACHE.
  *
  * `size` in bytes: the library's records and at least one block must fit. See vmma_get_required_size.
  *
@@ -319,9 +328,9 @@ int vmma_delete_context(vmma_context_t *context);
 /**
  * Tells how large a memory block must be for one client to hold `usable` bytes.
  *
- * The parameters after `usable` are those of vmma_create_context. The result is the smallest size from which
- * on every size gives, at every address, a context whose free blocks hold `usable` bytes right after its
- * creation. The records of the first four clients are included.
+ * The parameters after `usable` are those of vmma_create_context. Any memory of at least the
+ * result's size, at any address, makes a context whose free blocks hold `usable` bytes right after its creation;
+ * of no smaller result would that be true. The records of the first four clients are included.
  *
  * Returns bytes; 0 if it is impossible or a parameter is bad.
  *
@@ -450,9 +459,10 @@ int vmma_trim_context(vmma_context_t *context);
  * Returns the client, or NULL with errno set.
  *
  * Fails if and only if `context` is NULL or dead (EINVAL), no slot is free and there is no room for more
- * (ENOMEM), or the call comes from inside a callback of a walk, dump or error handler (EBUSY).
+ * (ENOMEM), or a callback of a call on the whole context is running (EBUSY).
  *
- * Cost: constant, now and then the making of more slots. Threads: any.
+ * Owner: the slots stay the library's as long as the context lives; no client's memory ever lies there. Cost:
+ * constant, now and then the making of more slots. Threads: any.
  */
 vmma_client_t *vmma_create_client(vmma_context_t *context);
 
@@ -494,8 +504,8 @@ int vmma_trim_client(vmma_client_t *client);
 /**
  * Allocates at least `size` bytes. (0.4.0)
  *
- * 0 means 1. The content is not set, unless VMMA_FLAG_ZERO. Without VMMA_FLAG_PACKED the address is a
- * multiple of the next power of two from `size` on, up to the block size; with it, of the context's alignment.
+ * 0 means 1. The content is not set, unless VMMA_FLAG_ZERO. Without VMMA_FLAG_PACKED the address is
+ * aligned to `size` rounded up to a power of two, at most the block size; with it, to the context's alignment.
  * Requests above a block get a run of blocks and are aligned to the block size.
  *
  * Returns the allocation, or NULL with errno set; the exact reason is in vmma_get_last_status.
@@ -528,7 +538,7 @@ void *vmma_calloc(vmma_client_t *client, size_t count, size_t size);
  * Returns the allocation, perhaps at another address, or NULL with errno set; then `ptr` is as it was.
  *
  * Fails if and only if vmma_alloc would, or `ptr` is not NULL and not the start of a live allocation of this
- * client (EINVAL; the last status says which misuse). A shrink never fails for want of memory.
+ * client (EINVAL; the last status says which misuse). So a shrink of a live allocation never fails.
  *
  * Cost: constant in place; a move costs vmma_alloc, vmma_free and the copy. Threads: client.
  */
@@ -572,7 +582,7 @@ int vmma_free(vmma_client_t *client, void *ptr);
  *
  * Cost: as vmma_alloc, vmma_realloc and vmma_free. Threads: client.
  */
-void *vmma_lua_alloc(void *client, void *ptr, size_t _osize, size_t nsize);
+void *vmma_lua_alloc(void *client, void *ptr, size_t osize, size_t nsize);
 
 /**
  * Tells whether an address lies inside a live allocation of this client. (0.4.0)
@@ -700,7 +710,9 @@ size_t vmma_get_peak_held_size(const vmma_client_t *client);
  * Bounds what a client may hold.
  *
  * `bytes` of context memory, in effect rounded up to whole blocks; 0 is no limit. A limit below present use
- * is allowed: what is held stays, further growth fails.
+ * is allowed: what is held stays, further growth fails. Without VMMA_FLAG_PACKED a client needs 8 KiB (a quarter
+ * of a block below 32 KiB) for its first allocation of each power of two below 1 KiB. Limit and guarantee are compared
+ * in bytes, before anything else.
  *
  * Fails if and only if `client` is NULL or dead or the limit would be below the guarantee (VMMA_E_INVALID),
  * or a callback forbids it (VMMA_E_BUSY).
@@ -722,7 +734,8 @@ size_t vmma_get_limit(const vmma_client_t *client);
  * Sets blocks aside that no other client can take.
  *
  * `bytes` are rounded up to whole blocks; 0 gives them back. Blocks held count towards it. It holds for
- * requests up to a block; that the blocks are neighbours, as a run needs, is not promised.
+ * requests up to a block; that the blocks are neighbours, as a run needs, is only certain while no client of the
+ * context holds anything.
  *
  * Fails if and only if `client` is NULL or dead or the guarantee would be above the limit (VMMA_E_INVALID),
  * the blocks are not there (VMMA_E_NO_MEMORY), or a callback forbids it (VMMA_E_BUSY). Then the old one stays.
@@ -743,7 +756,8 @@ size_t vmma_get_guarantee(const vmma_client_t *client);
 /**
  * Tells the largest request that vmma_alloc would serve now, without the out-of-memory handler.
  *
- * One byte more would fail. The client's own caches and quarantine count as free.
+ * One byte more would fail. The client's own caches and quarantine count as free. It only asks: callbacks may
+ * call it.
  *
  * Returns bytes; 0 if nothing would be served, or `client` is NULL or dead.
  *
@@ -758,8 +772,9 @@ size_t vmma_get_max_alloc(vmma_client_t *client);
  * VMMA_E_NO_MEMORY; non-zero means try again, 0 means fail. It may free, collect garbage, trim, raise the
  * limit, and free or delete other clients under the thread rules. On its own client vmma_delete_client and
  * vmma_reset_client are VMMA_E_BUSY, and so is vmma_delete_context. An allocation made inside it does not call
- * it again. After a retry that fails it is called again only if something was freed, trimmed or raised since
- * its last call. It is not called for sizes that even the empty context could not serve.
+ * it again. After a retry that fails it is called again exactly when something was freed, trimmed or raised
+ * since its last call. It is not called for sizes that even the empty context could not serve: these are
+ * VMMA_E_NO_MEMORY, whatever the limit.
  *
  * Fails if and only if `client` is NULL or dead (VMMA_E_INVALID), or a callback forbids it (VMMA_E_BUSY).
  *

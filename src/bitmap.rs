@@ -148,7 +148,7 @@ impl<'a, W: Word> BitSet<'a, W> {
         // Mostly the same word has one.
         crate::steps::count();
         let near = self.word(from / 64) & (!0 << (from % 64));
-        if near != 0 && from < self.bits {
+        if near != 0 {
             return Some(from & !63 | near.trailing_zeros() as usize).filter(|&bit| bit < self.bits);
         }
         let mut starts = [0usize; MAX_LEVELS];
@@ -206,14 +206,9 @@ impl<'a, W: Word> BitSet<'a, W> {
 
     /// The last set bit at `from` or before it.
     pub fn prev(&self, from: usize) -> Option<usize> {
-        let mut bit = from.min(self.bits.checked_sub(1)?);
-        crate::steps::count();
-        let near = self.word(bit / 64) & (!0 >> (63 - bit % 64));
-        if near != 0 {
-            return Some((bit | 63) - near.leading_zeros() as usize);
-        }
         let mut starts = [0usize; MAX_LEVELS];
         let (mut start, mut level, mut depth) = (0, words_of(self.bits), 0);
+        let mut bit = from.min(self.bits.checked_sub(1)?);
         let mut found = loop {
             crate::steps::count();
             let word = self.word(start + bit / 64) & (!0 >> (63 - bit % 64));

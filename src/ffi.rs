@@ -41,17 +41,20 @@ pub const VMMA_FLAG_ZERO: u32 = 0x0004;
 /// Memory is zeroed when it is freed, also what a shrink or a move leaves, and all of a client's memory when
 /// it is deleted or reset. Nothing leaks to the next owner.
 pub const VMMA_FLAG_WIPE: u32 = 0x0008;
-/// A red zone of at least 8 bytes behind every allocation, from the requested size on. It is looked at by
-/// vmma_free, vmma_realloc and the check functions.
+/// A red zone of at least 8 bytes behind every allocation, from the requested size on. Up to its first 128
+/// bytes are filled, and looked at by vmma_free, vmma_realloc and the check functions. An allocation takes
+/// the place of one that is 8 bytes larger: one of 64 bytes that of 72, which is 128 without VMMA_FLAG_PACKED.
 pub const VMMA_FLAG_GUARD: u32 = 0x0010;
-/// Freed memory is filled with a pattern and kept out of use for a while: bounded, first in first out. A
-/// write into it is found when it leaves, or by the check functions. With VMMA_FLAG_WIPE it is zeroed when
-/// it leaves.
+/// Freed memory is filled with a pattern and kept out of use for a while, first in first out: at most half
+/// of what the client holds, and at most two allocations per KiB of the block size (but 8 to 512 of them). A
+/// write into it is found when it leaves, or by the check functions; the call that finds it tells the error
+/// handler and keeps its own result. With VMMA_FLAG_WIPE it is zeroed when it leaves. There are no caches.
 pub const VMMA_FLAG_QUARANTINE: u32 = 0x0020;
-/// Sizes between powers of two: less waste, but allocations are then only aligned to the context's alignment.
+/// Sizes are rounded up to the context's alignment and no further: least waste, but allocations are then only
+/// aligned to that, and calls take longer.
 pub const VMMA_FLAG_PACKED: u32 = 0x0040;
 /// Freed memory is merged with its buddy at once: no caches, no kept blocks, a small bounded worst case for
-/// every call.
+/// every call. (A request above a block searches for a run: at most the number of blocks / 64 steps more.)
 pub const VMMA_FLAG_NO_CACHE: u32 = 0x0080;
 /// The pages of blocks that become free go back to the operating system. For private anonymous memory;
 /// nothing below a page goes back.
@@ -80,7 +83,8 @@ pub enum vmma_status {
     VMMA_E_LIMIT = -3,
     /// The address is not in a block of this client.
     VMMA_E_NOT_OWNED = -4,
-    /// Inside a live allocation of this client (or its red zone), or in a block of its and misaligned.
+    /// Inside a live allocation of this client (or its red zone), or in one of its blocks but not at a multiple
+    /// of the context's alignment.
     VMMA_E_NOT_START = -5,
     /// In a block of this client and aligned, but inside no live allocation: freed already.
     VMMA_E_DOUBLE_FREE = -6,
@@ -124,6 +128,8 @@ pub struct vmma_client {
 pub type vmma_client_t = vmma_client;
 
 /// Figures of a client, or of a whole context, taken by a walk. Set struct_size before the call.
+///
+/// held_size is live_size + cached_size + free_size; with VMMA_FLAG_GUARD it is more by the red zones.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct vmma_stats {
@@ -298,10 +304,9 @@ pub unsafe extern "C" fn vmma_status_string(status: c_int) -> *const c_char {
 ///
 /// `memory` may have any address, alignment and content. The context uses it until vmma_delete_context; the
 /// library touches nothing outside [memory, memory + size) and allocates nothing anywhere else. NULL makes
-/// the library map `size` bytes itself, committed lazily and unmapped by vmma_delete_context. Where the system
-/// has large pages for who asks, they may serve for blocks of up to 256 KiB behind the first 2 MiB of mapped
-/// memory, from the beginning in a context of 256 MiB and more; never with VMMA_FLAG_RELEASE or
-/// VMMA_FLAG_NO_CACHE.
+/// the library map `size` bytes itself, committed lazily and unmapped by vmma_delete_context. On systems that
+/// give large pages to whoever asks, it asks for blocks of up to 256 KiB, but not in the first 2 MiB of a context
+/// below 256 MiB, and never with VMMA_FLAG_RELEASE or VMMA_FLAG_NO_CACHE.
 ///
 /// `size` in bytes: the library's records and at least one block must fit. See vmma_get_required_size.
 ///
@@ -358,9 +363,9 @@ pub unsafe extern "C" fn vmma_delete_context(context: *mut vmma_context_t) -> c_
 
 /// Tells how large a memory block must be for one client to hold `usable` bytes.
 ///
-/// The parameters after `usable` are those of vmma_create_context. The result is the smallest size from which
-/// on every size gives, at every address, a context whose free blocks hold `usable` bytes right after its
-/// creation. The records of the first four clients are included.
+/// The parameters after `usable` are those of vmma_create_context. Any memory of at least the
+/// result's size, at any address, makes a context whose free blocks hold `usable` bytes right after its creation;
+/// of no smaller result would that be true. The records of the first four clients are included.
 ///
 /// Returns bytes; 0 if it is impossible or a parameter is bad.
 ///
@@ -513,9 +518,10 @@ pub unsafe extern "C" fn vmma_trim_context(context: *mut vmma_context_t) -> c_in
 /// Returns the client, or NULL with errno set.
 ///
 /// Fails if and only if `context` is NULL or dead (EINVAL), no slot is free and there is no room for more
-/// (ENOMEM), or the call comes from inside a callback of a walk, dump or error handler (EBUSY).
+/// (ENOMEM), or a callback of a call on the whole context is running (EBUSY).
 ///
-/// Cost: constant, now and then the making of more slots. Threads: any.
+/// Owner: the slots stay the library's as long as the context lives; no client's memory ever lies there. Cost:
+/// constant, now and then the making of more slots. Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vmma_create_client(context: *mut vmma_context_t) -> *mut vmma_client_t {
     let Some(context) = ctx(context) else {
@@ -592,8 +598,8 @@ pub unsafe extern "C" fn vmma_trim_client(client: *mut vmma_client_t) -> c_int {
 
 /// Allocates at least `size` bytes. (0.4.0)
 ///
-/// 0 means 1. The content is not set, unless VMMA_FLAG_ZERO. Without VMMA_FLAG_PACKED the address is a
-/// multiple of the next power of two from `size` on, up to the block size; with it, of the context's alignment.
+/// 0 means 1. The content is not set, unless VMMA_FLAG_ZERO. Without VMMA_FLAG_PACKED the address is
+/// aligned to `size` rounded up to a power of two, at most the block size; with it, to the context's alignment.
 /// Requests above a block get a run of blocks and are aligned to the block size.
 ///
 /// Returns the allocation, or NULL with errno set; the exact reason is in vmma_get_last_status.
@@ -636,7 +642,7 @@ pub unsafe extern "C" fn vmma_calloc(client: *mut vmma_client_t, count: usize, s
 /// Returns the allocation, perhaps at another address, or NULL with errno set; then `ptr` is as it was.
 ///
 /// Fails if and only if vmma_alloc would, or `ptr` is not NULL and not the start of a live allocation of this
-/// client (EINVAL; the last status says which misuse). A shrink never fails for want of memory.
+/// client (EINVAL; the last status says which misuse). So a shrink of a live allocation never fails.
 ///
 /// Cost: constant in place; a move costs vmma_alloc, vmma_free and the copy. Threads: client.
 #[unsafe(no_mangle)]
@@ -694,9 +700,10 @@ pub unsafe extern "C" fn vmma_free(client: *mut vmma_client_t, ptr: *mut c_void)
 pub unsafe extern "C" fn vmma_lua_alloc(
     client: *mut c_void,
     ptr: *mut c_void,
-    _osize: usize,
+    osize: usize,
     nsize: usize,
 ) -> *mut c_void {
+    let _ = osize;
     let client: *mut vmma_client_t = client.cast();
     if nsize == 0 {
         // SAFETY: as the caller promised.
@@ -872,7 +879,9 @@ pub unsafe extern "C" fn vmma_get_peak_held_size(client: *const vmma_client_t) -
 /// Bounds what a client may hold.
 ///
 /// `bytes` of context memory, in effect rounded up to whole blocks; 0 is no limit. A limit below present use
-/// is allowed: what is held stays, further growth fails.
+/// is allowed: what is held stays, further growth fails. Without VMMA_FLAG_PACKED a client needs 8 KiB (a quarter
+/// of a block below 32 KiB) for its first allocation of each power of two below 1 KiB. Limit and guarantee are compared
+/// in bytes, before anything else.
 ///
 /// Fails if and only if `client` is NULL or dead or the limit would be below the guarantee (VMMA_E_INVALID),
 /// or a callback forbids it (VMMA_E_BUSY).
@@ -900,7 +909,8 @@ pub unsafe extern "C" fn vmma_get_limit(client: *const vmma_client_t) -> usize {
 /// Sets blocks aside that no other client can take.
 ///
 /// `bytes` are rounded up to whole blocks; 0 gives them back. Blocks held count towards it. It holds for
-/// requests up to a block; that the blocks are neighbours, as a run needs, is not promised.
+/// requests up to a block; that the blocks are neighbours, as a run needs, is only certain while no client of the
+/// context holds anything.
 ///
 /// Fails if and only if `client` is NULL or dead or the guarantee would be above the limit (VMMA_E_INVALID),
 /// the blocks are not there (VMMA_E_NO_MEMORY), or a callback forbids it (VMMA_E_BUSY). Then the old one stays.
@@ -927,7 +937,8 @@ pub unsafe extern "C" fn vmma_get_guarantee(client: *const vmma_client_t) -> usi
 
 /// Tells the largest request that vmma_alloc would serve now, without the out-of-memory handler.
 ///
-/// One byte more would fail. The client's own caches and quarantine count as free.
+/// One byte more would fail. The client's own caches and quarantine count as free. It only asks: callbacks may
+/// call it.
 ///
 /// Returns bytes; 0 if nothing would be served, or `client` is NULL or dead.
 ///
@@ -943,8 +954,9 @@ pub unsafe extern "C" fn vmma_get_max_alloc(client: *mut vmma_client_t) -> usize
 /// VMMA_E_NO_MEMORY; non-zero means try again, 0 means fail. It may free, collect garbage, trim, raise the
 /// limit, and free or delete other clients under the thread rules. On its own client vmma_delete_client and
 /// vmma_reset_client are VMMA_E_BUSY, and so is vmma_delete_context. An allocation made inside it does not call
-/// it again. After a retry that fails it is called again only if something was freed, trimmed or raised since
-/// its last call. It is not called for sizes that even the empty context could not serve.
+/// it again. After a retry that fails it is called again exactly when something was freed, trimmed or raised
+/// since its last call. It is not called for sizes that even the empty context could not serve: these are
+/// VMMA_E_NO_MEMORY, whatever the limit.
 ///
 /// Fails if and only if `client` is NULL or dead (VMMA_E_INVALID), or a callback forbids it (VMMA_E_BUSY).
 ///

@@ -8,6 +8,7 @@ typedef struct scene {
     vmma_client_t *k, *o;      /* k is walked or misused */
     void *p, *q;               /* allocations of k and of o */
     int calls, wide, told;
+    int status;                /* what the error handler is to be told of */
     uint64_t before;
 } scene;
 
@@ -154,11 +155,13 @@ static void on_error(vmma_context_t *c, const vmma_error_t *e, void *user)
         return;
     s->calls++;
     CHECK_PTR(c, s->c, "the error handler gets the context");
-    CHECK_PTR(e->client, s->k, "the error handler gets the client");
+    CHECK_ST(e->status, s->status, "the error handler gets the status");
+    CHECK_PTR(e->client, e->status == VMMA_E_INVALID ? NULL : s->k, "the error handler gets the client, if there is one");
     forbidden(s, s->k, s->p);
     allowed(s, s->k, s->p);
     other_client(s);
-    CHECK_ST(vmma_free(s->o, &local), VMMA_E_NOT_OWNED, "misuse of another client inside the error handler is refused");
+    if (!s->wide)
+        CHECK_ST(vmma_free(s->o, &local), VMMA_E_NOT_OWNED, "misuse of another client inside the error handler is refused");
     CHECK_EQ(s->told, 1, "the error handler is never told from inside itself");
 }
 
@@ -184,6 +187,40 @@ static void close_scene(scene *s)
     CHECK_ST(vmma_delete_context(s->c), VMMA_OK, "after the callback the context can be deleted");
 }
 
+/* Misuses that the error handler is told of; all but the first by a call on the whole context, so that there it may change
+ * no client at all. */
+enum misuse { FREE_WRONG, DUMP_UNKNOWN, CHECK_OVERRUN, TRIM_WRITTEN };
+
+static void misuse(scene *s, enum misuse m)
+{
+    char *written;
+    s->wide = m != FREE_WRONG;
+    switch (m) {
+    case FREE_WRONG:
+        s->status = VMMA_E_NOT_OWNED;
+        CHECK_ST(vmma_free(s->k, s), VMMA_E_NOT_OWNED, "misuse keeps its result though the handler tried everything");
+        break;
+    case DUMP_UNKNOWN:
+        s->status = VMMA_E_INVALID;
+        CHECK_ST(vmma_dump(s->c, 77, write_nothing, NULL), VMMA_E_INVALID, "an unknown format, though the handler tried everything");
+        break;
+    case CHECK_OVERRUN:
+        s->status = VMMA_E_OVERRUN;
+        written = (char *)s->p + vmma_get_size(s->k, s->p);
+        *written ^= 1;
+        CHECK_ST(vmma_check_context(s->c), VMMA_E_OVERRUN, "a check keeps its result though the handler tried everything");
+        *written ^= 1;
+        break;
+    case TRIM_WRITTEN:
+        s->status = VMMA_E_USE_AFTER_FREE;
+        written = (char *)vmma_alloc(s->k, 100);
+        CHECK_ST(vmma_free(s->k, written), VMMA_OK, "into quarantine");
+        *written ^= 1;
+        CHECK_ST(vmma_trim_context(s->c), VMMA_OK, "a trim keeps its result though the handler tried everything");
+        break;
+    }
+}
+
 static void all(vmma_flags_t f)
 {
     scene s;
@@ -206,13 +243,17 @@ static void all(vmma_flags_t f)
         CHECK(s.calls > 0, "the dump's callback ran");
         close_scene(&s);
     }
-    open_scene(&s, f);
-    vt_mode("%s error handler", vt_flags_text(f));
-    vmma_set_error_handler(s.c, on_error, &s);
-    CHECK_ST(vmma_free(s.k, &s), VMMA_E_NOT_OWNED, "misuse keeps its result though the handler tried everything");
-    CHECK_EQ(s.told, 1, "the error handler ran once");
-    vmma_set_error_handler(s.c, NULL, NULL);
-    close_scene(&s);
+    for (enum misuse m = FREE_WRONG; m <= TRIM_WRITTEN; m++) {
+        if ((m == CHECK_OVERRUN && !(f & VMMA_FLAG_GUARD)) || (m == TRIM_WRITTEN && !(f & VMMA_FLAG_QUARANTINE)))
+            continue;
+        open_scene(&s, f);
+        vt_mode("%s error handler %d", vt_flags_text(f), m);
+        vmma_set_error_handler(s.c, on_error, &s);
+        misuse(&s, m);
+        CHECK_EQ(s.told, 1, "the error handler ran once");
+        vmma_set_error_handler(s.c, NULL, NULL);
+        close_scene(&s);
+    }
 }
 
 int main(void)

@@ -18,6 +18,7 @@ use crate::client::Client;
 use crate::client::find::Found;
 use crate::client::limits::all;
 use crate::context::Context;
+use crate::context::callbacks::Kind;
 use crate::context::report::Misuse;
 use crate::flags;
 use crate::guard;
@@ -111,12 +112,14 @@ pub fn context_and_tell(context_: &Context) -> Option<Status> {
         context_.report(&misuse);
         return Some(Status::Corrupt);
     }
-    all(context_).find_map(|each| {
-        if !each.locked_checksum_matches() {
-            tell(context_, each, &CORRUPT);
-            return Some(Status::Corrupt);
-        }
-        client_and_tell(each)
+    context_.in_callback(Kind::Ask, 0, || {
+        all(context_).find_map(|each| {
+            if !each.locked_checksum_matches() {
+                tell(context_, each, &CORRUPT);
+                return Some(Status::Corrupt);
+            }
+            client_and_tell(each)
+        })
     })
 }
 

@@ -2,6 +2,7 @@
 //! May know: context, find, cache, pages, run, quarantine, guard.
 
 use super::find::{self, Found};
+use super::limits::closed_all;
 use super::quarantine::Written;
 use super::{Client, code, visible};
 use crate::context::Context;
@@ -219,7 +220,9 @@ impl Client {
             allocation,
             size,
         };
-        self.closed(context, Kind::Ask, || context.report(&misuse));
+        let mut report = || context.report(&misuse);
+        // In a call on all of the context the handler may change no client.
+        if context.busy_as_whole() { closed_all(context, &mut report) } else { self.closed(context, Kind::Ask, report) }
     }
 
     pub(super) fn tell(&self, context: &Context, findings: &Findings) {

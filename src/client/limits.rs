@@ -81,16 +81,16 @@ impl Client {
 }
 
 /// Runs a callback that may only ask about every client of the context.
-pub(crate) fn closed_all<T>(context: &Context, call: impl FnOnce() -> T) -> T {
+#[inline(never)]
+pub(crate) fn closed_all(context: &Context, call: &mut dyn FnMut()) {
     let alone = !context.has(crate::flags::SHARED_CLIENTS);
     if alone {
         close_all(context);
     }
-    let result = context.in_callback(Kind::Ask, 0, call);
+    context.in_callback(Kind::Ask, 0, call);
     if alone {
         open_all(context);
     }
-    result
 }
 
 #[inline(never)]

@@ -228,7 +228,8 @@ impl Client {
     /// Is what was found still there, and live?
     #[inline(never)]
     fn is_still(&self, context: &Context, found: &Found) -> bool {
-        self.startable(context, context.map.address_of(found.start).addr()) == Some(*found)
+        let now = self.startable(context, context.map.address_of(found.start).addr());
+        now.is_some_and(|now| (now.usable, now.code) == (found.usable, found.code))
     }
 
     /// Says what is wrong with an address.

@@ -74,9 +74,8 @@ impl Context {
                 },
                 size: misuse.size,
             };
-            // A misuse of the context itself concerns no client: the mark 1 is nobody's address.
-            let client = if misuse.client.is_null() { 1 } else { misuse.client.addr() };
-            self.in_callback(Kind::Error, client, || {
+            // A misuse of the context itself concerns all clients.
+            self.in_callback(Kind::Error, misuse.client.addr(), || {
                 // SAFETY: the host promised a function of this type; the report lives until it returns.
                 unsafe {
                     handler(core::ptr::from_ref(self).cast_mut().cast(), &raw const report, self.error_user.get())

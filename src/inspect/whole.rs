@@ -4,6 +4,7 @@
 use super::stats::{Stats, context_overhead};
 use crate::client::Client;
 use crate::client::limits::{all, closed_all};
+use crate::context::callbacks::Kind;
 use crate::context::report::Misuse;
 use crate::context::{Context, HEADER_SIZE, extras};
 use crate::status::Status;
@@ -39,7 +40,7 @@ pub fn good_size(context: &Context, size: usize) -> usize {
 
 /// Gives back what clients only keep.
 pub fn trim(context: &Context) {
-    all(context).for_each(Client::trim);
+    context.in_callback(Kind::Ask, 0, || all(context).for_each(Client::trim));
     context.release_now();
 }
 
@@ -51,13 +52,15 @@ pub fn stats(context: &Context) -> Stats {
 }
 
 /// Calls `visit` for every client until it says something else than 0.
-pub fn walk_clients(context: &Context, visit: impl FnMut(&Client) -> i32) -> i32 {
-    closed_all(context, || all(context).map(visit).find(|&result| result != 0).unwrap_or(0))
+pub fn walk_clients(context: &Context, mut visit: impl FnMut(&Client) -> i32) -> i32 {
+    let mut result = 0;
+    closed_all(context, &mut || result = all(context).map(&mut visit).find(|&result| result != 0).unwrap_or(0));
+    result
 }
 
 /// Tells of a bad parameter in a call on the context itself.
 pub fn invalid(context: &Context) {
     let misuse =
         Misuse { status: Status::Invalid, client: core::ptr::null(), name: &[], address: 0, allocation: 0, size: 0 };
-    context.report(&misuse);
+    closed_all(context, &mut || context.report(&misuse));
 }

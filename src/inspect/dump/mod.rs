@@ -33,15 +33,16 @@ const SVG: i32 = 2;
 
 /// Writes a dump; `format` as in vmma_dump_format. 0, or the writer's other answer, which ends it.
 pub fn dump(context: &Context, format: i32, write: &mut dyn FnMut(&[u8]) -> i32) -> i32 {
-    closed_all(context, || {
-        let mut out = Out::new(format, write);
+    let (mut out, mut result) = (Out::new(format, write), 0);
+    closed_all(context, &mut || {
         match format {
             TEXT => text::write(context, &mut out),
             JSON => json::write(context, &mut out),
             _ => svg::write(context, &mut out),
         }
-        out.finish()
-    })
+        result = out.finish();
+    });
+    result
 }
 
 /// The way to the host's writer.
@@ -71,7 +72,7 @@ impl<'a> Out<'a> {
         self.used = 0;
     }
 
-    fn finish(mut self) -> i32 {
+    fn finish(&mut self) -> i32 {
         self.flush();
         self.result
     }
