@@ -50,15 +50,9 @@ pub fn at_front(units: u32) -> u32 {
     whole(LONGEST - 1) + units / 8 - 4
 }
 
-/// The number of the shortest run that has so many units, 1 to 64.
+/// The number of the shortest run that has so many units, 1 to 64; for other numbers that of any run.
 #[inline(always)]
 pub fn number_of(units: usize) -> u32 {
-    NUMBERS.get(units.wrapping_sub(1)).map_or(u32::MAX, |&number| number as u32)
-}
-
-/// The same where so much is certain: of a larger number any.
-#[inline(always)]
-pub fn short_number_of(units: usize) -> u32 {
     let last = units.wrapping_sub(1) & (NUMBERS.len() - 1);
     NUMBERS.get(last).map_or(0, |&number| number as u32)
 }

@@ -18,8 +18,8 @@ pub mod wide {
     use core::arch::x86_64 as arch;
 
     use arch::{
-        __m128i, _mm_cmpeq_epi8, _mm_cvtsi128_si32, _mm_max_epu8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8,
-        _mm_srli_si128,
+        __m128i, _mm_cmpeq_epi8, _mm_cvtsi128_si32, _mm_max_epu8, _mm_min_epu8, _mm_movemask_epi8, _mm_set_epi64x,
+        _mm_set1_epi8, _mm_srli_si128,
     };
 
     #[derive(Clone, Copy)]
@@ -39,13 +39,14 @@ pub mod wide {
             unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(self.0, _mm_set1_epi8(want as i8))) as u32 }
         }
 
-        /// The bytes that are at least `want`, a bit each.
+        /// The bytes that are from `least` to `most`, which is not less, a bit each.
         #[inline(always)]
-        pub fn at_least(self, want: u8) -> u32 {
+        pub fn between(self, least: u8, most: u8) -> u32 {
             // SAFETY: as in `new`.
             unsafe {
-                let greater = _mm_max_epu8(self.0, _mm_set1_epi8(want as i8));
-                _mm_movemask_epi8(_mm_cmpeq_epi8(greater, self.0)) as u32
+                let greater = _mm_max_epu8(self.0, _mm_set1_epi8(least as i8));
+                let within = _mm_min_epu8(greater, _mm_set1_epi8(most as i8));
+                _mm_movemask_epi8(_mm_cmpeq_epi8(within, self.0)) as u32
             }
         }
 
@@ -94,10 +95,12 @@ pub mod plain {
             gathered(zero(other(self.0)), zero(other(self.1)))
         }
 
-        /// The bytes that are at least `want`, a bit each.
+        /// The bytes that are from `least` to `most`, which is not less, a bit each.
         #[inline(always)]
-        pub fn at_least(self, want: u8) -> u32 {
-            gathered(at_least(self.0, LOW * want as u64), at_least(self.1, LOW * want as u64))
+        pub fn between(self, least: u8, most: u8) -> u32 {
+            let (least, most) = (LOW * least as u64, LOW * most as u64);
+            let within = |eight: u64| at_least(eight, least) & at_least(most, eight);
+            gathered(within(self.0), within(self.1))
         }
 
         /// Of each two bytes the greater one.
@@ -140,9 +143,10 @@ pub mod plain {
 /// Words whose bytes have a bit each in one mask.
 pub const STRIDE: usize = 8;
 
-/// Of the bytes of up to STRIDE words those that are at least `want`, which is not 0, and those that are just that, a bit each.
+/// Of the bytes of up to STRIDE words those that are from `want`, which is not 0, to `most`, which is not less, and those
+/// that are just `want`, a bit each.
 #[inline(never)]
-pub fn marks(words: &[Cell<u64>], want: u8) -> (u64, u64) {
+pub fn marks(words: &[Cell<u64>], want: u8, most: u8) -> (u64, u64) {
     // Words that are missing count as 0.
     let padded = [const { Cell::new(0) }; STRIDE];
     let all = <&[Cell<u64>; STRIDE]>::try_from(words).unwrap_or_else(|_| {
@@ -154,11 +158,11 @@ pub fn marks(words: &[Cell<u64>], want: u8) -> (u64, u64) {
     let [a, b, c, d, e, f, g, h] = all;
     let (ab, cd) = (Sixteen::new(a.get(), b.get()), Sixteen::new(c.get(), d.get()));
     let (ef, gh) = (Sixteen::new(e.get(), f.get()), Sixteen::new(g.get(), h.get()));
-    let gathered = |test: fn(Sixteen, u8) -> u32| {
-        let bits = |bytes| test(bytes, want) as u64;
+    let gathered = |test: &dyn Fn(Sixteen) -> u32| {
+        let bits = |bytes| test(bytes) as u64;
         bits(ab) | bits(cd) << 16 | bits(ef) << 32 | bits(gh) << 48
     };
-    (gathered(Sixteen::at_least), gathered(Sixteen::equal))
+    (gathered(&|bytes| bytes.between(want, most)), gathered(&|bytes| bytes.equal(want)))
 }
 
 /// The greatest of the bytes.

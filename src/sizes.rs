@@ -219,10 +219,10 @@ impl Sizes {
         if self.lengths { lengths::number_of(units) } else { log2_ceil(units) }
     }
 
-    /// The same of up to half a block, without a call.
+    /// The same without a call; of more units any number.
     #[inline(always)]
     pub fn short_run_of(&self, units: usize) -> u32 {
-        if self.lengths { lengths::short_number_of(units) } else { log2_ceil(units) }
+        if self.lengths { lengths::number_of(units) } else { log2_ceil(units) }
     }
 
     /// Units of the run with a number.

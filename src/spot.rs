@@ -58,19 +58,18 @@ impl<'a, W: Words<'a>> Flat<W> {
         quick: bool,
         least: usize,
     ) -> (usize, usize) {
-        let (want, few, limit) = (code(count), quick && count <= FEW, code(least));
+        let (want, few) = (code(count), quick && count <= FEW);
+        let limit = code(least).max(want);
         let mut left = if few { VISITS[1] } else { VISITS[0] };
         let mut best = (0, least);
         // First only the words whose longest hole is just as long.
         let mut exact = count < EXACT && !few;
         loop {
-            let mut word = first;
+            let (mut word, mut any) = (first, 0);
             for part in bytes.chunks(STRIDE) {
-                let (at_least, equal) = marks(part, want);
-                let mut found = if exact { equal } else { at_least };
-                if !exact && limit < u8::MAX {
-                    found &= !marks(part, limit + 1).0;
-                }
+                let (serve, equal) = marks(part, want, limit);
+                any |= serve;
+                let mut found = if exact { equal } else { serve };
                 while found != 0 {
                     crate::steps::count();
                     let spot = self.find_in(word + found.trailing_zeros() as usize, count, align, quick, best.1);
@@ -85,7 +84,7 @@ impl<'a, W: Words<'a>> Flat<W> {
                 }
                 word += 64;
             }
-            if !exact {
+            if !exact || any == 0 {
                 return best;
             }
             exact = false;

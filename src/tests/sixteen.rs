@@ -32,7 +32,10 @@ macro_rules! against_single_bytes {
                 let sixteen = Sixteen::new(low, high);
                 for want in [others[0], bytes[3], bytes[9], bytes[15].wrapping_add(1)] {
                     assert_eq!(sixteen.equal(want) as u64, bits(&bytes, |byte| byte == want), "{bytes:?} {want}");
-                    assert_eq!(sixteen.at_least(want) as u64, bits(&bytes, |byte| byte >= want), "{bytes:?} {want}");
+                    for most in [want, others[1].max(want), bytes[7].max(want), 0xff] {
+                        let expected = bits(&bytes, |byte| (want..=most).contains(&byte));
+                        assert_eq!(sixteen.between(want, most) as u64, expected, "{bytes:?} {want} {most}");
+                    }
                 }
                 assert_eq!(sixteen.greatest(), *bytes.iter().max().unwrap(), "{bytes:?}");
                 let greater = sixteen.greater(Sixteen::new(other_low, other_high));
@@ -59,8 +62,9 @@ fn marks_and_the_greatest_of_any_number_of_words() {
         assert_eq!(greatest(&words), bytes.iter().copied().max().unwrap_or(0));
         let want = 1 + rng.below(255) as u8;
         for (words, bytes) in words.chunks(STRIDE).zip(bytes.chunks(STRIDE * 8)) {
-            let expected = (bits(bytes, |byte| byte >= want), bits(bytes, |byte| byte == want));
-            assert_eq!(marks(words, want), expected, "{bytes:?} {want}");
+            let most = want.saturating_add(rng.below(255) as u8);
+            let within = bits(bytes, |byte| (want..=most).contains(&byte));
+            assert_eq!(marks(words, want, most), (within, bits(bytes, |byte| byte == want)), "{bytes:?} {want} {most}");
         }
     }
 }
