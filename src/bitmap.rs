@@ -100,7 +100,7 @@ impl<'a, W: Word> BitSet<'a, W> {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     pub fn get(&self, bit: usize) -> bool {
         bit < self.bits && self.word(bit / 64) >> (bit % 64) & 1 != 0
     }

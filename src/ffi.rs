@@ -517,7 +517,7 @@ pub unsafe extern "C" fn vmma_trim_context(context: *mut vmma_context_t) -> c_in
 ///
 /// Returns the client, or NULL with errno set.
 ///
-/// Fails if and only if `context` is NULL or dead (EINVAL), no slot is free and there is no room for more
+/// Fails if and only if `context` is NULL or dead (EINVAL), no slot is free and there is no room for more, or there are 2^23
 /// (ENOMEM), or a callback of a call on the whole context is running (EBUSY).
 ///
 /// Owner: the slots stay the library's as long as the context lives; no client's memory ever lies there. Cost:
@@ -606,6 +606,7 @@ pub unsafe extern "C" fn vmma_trim_client(client: *mut vmma_client_t) -> c_int {
 ///
 /// Fails if and only if `client` is NULL or dead (EINVAL), the limit or the context's memory does not allow it
 /// even after the out-of-memory handler (ENOMEM), or a callback forbids it (EBUSY).
+/// (Without VMMA_FLAG_PACKED a request below 1 KiB takes 8 KiB for cells of its size if none is free: vmma_set_limit.)
 ///
 /// Owner: the client; until vmma_free, or until the client is reset or deleted. The library keeps no records
 /// in or next to it. Cost: a few table reads and writes as a rule; above a block a search for a run.

@@ -50,9 +50,11 @@ pub const fn longest_words(words: usize) -> usize {
 /// A length as a byte: itself, then four steps a doubling. 0: none.
 #[inline(always)]
 pub fn code(length: usize) -> u8 {
-    if length < EXACT {
-        return length as u8;
-    }
+    if length < EXACT { length as u8 } else { long_code(length) }
+}
+
+#[inline(never)]
+fn long_code(length: usize) -> u8 {
     let log = length.ilog2();
     (EXACT as u32 + (log - 7) * 4 + (length >> (log - 2)) as u32 % 4).min(u8::MAX as u32) as u8
 }

@@ -59,7 +59,7 @@ impl<'a, W: Words<'a>> Flat<W> {
         least: usize,
     ) -> (usize, usize) {
         let (want, few) = (code(count), quick && count <= FEW);
-        let limit = code(least).max(want);
+        let limit = if least < usize::MAX { code(least).max(want) } else { u8::MAX };
         let mut left = if few { VISITS[1] } else { VISITS[0] };
         let mut best = (0, least);
         // First only the words whose longest hole is just as long.
@@ -104,7 +104,7 @@ impl<'a, W: Words<'a>> Flat<W> {
         let mut longest = EXACT;
         if holes & holes.wrapping_sub(1) == 0 {
             longest = self.byte(word) as usize;
-            if longest > code(least) as usize {
+            if least < usize::MAX && longest > code(least) as usize {
                 return best;
             }
         }

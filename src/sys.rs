@@ -65,18 +65,34 @@ fn page_size() -> usize {
     if size > 0 { size as usize } else { 4096 }
 }
 
+/// Advises the system about the whole pages inside `[memory, memory + len)`. That it refuses is no failure of anybody's, so
+/// errno is left alone.
+///
+/// # Safety
+/// Nobody needs what the advice takes away from that memory.
+#[cold]
+#[inline(never)]
+unsafe fn advise(memory: *mut u8, len: usize, advice: c_int) {
+    let page = page_size();
+    let start = (memory.addr() + page - 1) & !(page - 1);
+    let end = (memory.addr() + len) & !(page - 1);
+    if start < end {
+        // SAFETY: only whole pages inside that memory; as the caller promised.
+        unsafe {
+            let errno = *errno_location();
+            libc::madvise(memory.wrapping_add(start - memory.addr()).cast(), end - start, advice);
+            *errno_location() = errno;
+        }
+    }
+}
+
 /// Gives the whole pages inside `[memory, memory + len)` back to the system; their content is lost.
 ///
 /// # Safety
 /// Nobody needs the content of that memory.
 pub unsafe fn release(memory: *mut u8, len: usize) {
-    let page = page_size();
-    let start = (memory.addr() + page - 1) & !(page - 1);
-    let end = (memory.addr() + len) & !(page - 1);
-    if start < end {
-        // SAFETY: only whole pages of free memory, whose content nobody needs. Failure changes nothing.
-        unsafe { libc::madvise(memory.wrapping_add(start - memory.addr()).cast(), end - start, libc::MADV_DONTNEED) };
-    }
+    // SAFETY: as the caller promised.
+    unsafe { advise(memory, len, libc::MADV_DONTNEED) };
 }
 
 /// Bytes of a large page, as far as anybody but the system has to know.
@@ -85,20 +101,9 @@ pub const LARGE_PAGE: usize = 2 << 20;
 /// Tells the system that large pages may serve for the memory in `[memory, memory + len)`, which was mapped by us: where it
 /// has none, or nobody wants them, nothing changes.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-#[cold]
-#[inline(never)]
 pub fn allow_large_pages(memory: *mut u8, len: usize) {
-    let page = page_size();
-    let start = (memory.addr() + page - 1) & !(page - 1);
-    let end = (memory.addr() + len) & !(page - 1);
-    if start < end {
-        // SAFETY: an advice about our own mapping that changes no content. errno is put back: the caller's call succeeds.
-        unsafe {
-            let errno = *errno_location();
-            libc::madvise(memory.wrapping_add(start - memory.addr()).cast(), end - start, libc::MADV_HUGEPAGE);
-            *errno_location() = errno;
-        }
-    }
+    // SAFETY: an advice about our own mapping that changes no content.
+    unsafe { advise(memory, len, libc::MADV_HUGEPAGE) };
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]

@@ -193,7 +193,7 @@ enum misuse { FREE_WRONG, DUMP_UNKNOWN, CHECK_OVERRUN, TRIM_WRITTEN };
 
 static void misuse(scene *s, enum misuse m)
 {
-    char *written;
+    unsigned char *written;
     s->wide = m != FREE_WRONG;
     switch (m) {
     case FREE_WRONG:
@@ -206,16 +206,16 @@ static void misuse(scene *s, enum misuse m)
         break;
     case CHECK_OVERRUN:
         s->status = VMMA_E_OVERRUN;
-        written = (char *)s->p + vmma_get_size(s->k, s->p);
-        *written ^= 1;
+        written = (unsigned char *)s->p + vmma_get_size(s->k, s->p);
+        vt_flip_byte(written);
         CHECK_ST(vmma_check_context(s->c), VMMA_E_OVERRUN, "a check keeps its result though the handler tried everything");
-        *written ^= 1;
+        vt_flip_byte(written);
         break;
     case TRIM_WRITTEN:
         s->status = VMMA_E_USE_AFTER_FREE;
-        written = (char *)vmma_alloc(s->k, 100);
+        written = (unsigned char *)vmma_alloc(s->k, 100);
         CHECK_ST(vmma_free(s->k, written), VMMA_OK, "into quarantine");
-        *written ^= 1;
+        vt_flip_byte(written);
         CHECK_ST(vmma_trim_context(s->c), VMMA_OK, "a trim keeps its result though the handler tried everything");
         break;
     }

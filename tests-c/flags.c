@@ -288,6 +288,30 @@ static void release_at_an_edge(void)
     vt_mode("-");
 }
 
+/* Locked pages can't be given back: that is nobody's failure. */
+static void release_of_locked_pages(void)
+{
+    vt_mode("RELEASE, locked memory");
+    void *memory = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED || mlock(memory, 1 << 20) != 0) {
+        vt_skip("RELEASE of locked memory", "mlock is not allowed here");
+        return;
+    }
+    vmma_context_t *c = vmma_create_context(memory, 1 << 20, 0, 16384, VMMA_FLAG_RELEASE);
+    NEED(c != NULL, "a context over locked memory");
+    vmma_client_t *k = vmma_create_client(c);
+    void *p = vmma_alloc(k, 100000), *q = vmma_alloc(k, 100000);
+    errno = 12345;
+    CHECK_ST(vmma_free(k, p), VMMA_OK, "RELEASE: a free of locked memory");
+    CHECK((q = vmma_realloc(k, q, 10)) != NULL, "RELEASE: a shrink of locked memory");
+    CHECK_ST(vmma_reset_client(k), VMMA_OK, "RELEASE: a reset of a client in locked memory");
+    CHECK_ST(vmma_trim_context(c), VMMA_OK, "RELEASE: a trim of locked memory");
+    CHECK_EQ(errno, 12345, "RELEASE: errno is left alone where pages can't go back");
+    vmma_delete_context(c);
+    munmap(memory, 1 << 20);
+    vt_mode("-");
+}
+
 static void each(void (*run)(vmma_flags_t), vmma_flags_t base, vmma_flags_t without)
 {
     for (vmma_flags_t extra = 0; extra < VMMA_FLAG_ABORT; extra += 4) {
@@ -331,6 +355,7 @@ int main(void)
         release(1);
         if (vt_has(VMMA_FLAG_NO_CACHE))
             release_at_an_edge();
+        release_of_locked_pages();
     }
     return vt_end();
 }

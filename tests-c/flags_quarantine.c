@@ -217,6 +217,30 @@ static void moves(vmma_flags_t f)
     vmma_delete_context(c);
 }
 
+/* One large free may push out more written pieces than one call tells of. */
+static void many_at_once(vmma_flags_t f)
+{
+    enum { PIECES = 30 };
+    c = vmma_create_context(NULL, 1 << 20, 0, 65536, f);
+    k = vmma_create_client(c);
+    memset(&e, 0, sizeof e);
+    vmma_set_error_handler(c, vt_on_error, &e);
+    unsigned char *p[PIECES], *large = (unsigned char *)vmma_alloc(k, 30000), *anchor = (unsigned char *)vmma_alloc(k, 64);
+    for (int i = 0; i < PIECES; i++)
+        CHECK((p[i] = (unsigned char *)vmma_alloc(k, 64)) != NULL, "small pieces");
+    for (int i = 0; i < PIECES; i++) {
+        CHECK_ST(vmma_free(k, p[i]), VMMA_OK, "into the quarantine");
+        vt_flip_byte(p[i] + 7);
+    }
+    CHECK_EQ(e.count, 0, "all of them still wait");
+    CHECK_ST(vmma_free(k, large), VMMA_OK, "a large free keeps its result, whatever it pushes out");
+    CHECK_ST(vmma_trim_client(k), VMMA_OK, "and so does a trim");
+    CHECK_EQ(e.count, PIECES, "of each write into quarantined memory the handler is told, however many leave at once");
+    CHECK_ST(vmma_check_context(c), VMMA_OK, "vmma_check_context after it");
+    CHECK_ST(vmma_free(k, anchor), VMMA_OK, "the anchor is freed");
+    vmma_delete_context(c);
+}
+
 int main(void)
 {
     static const vmma_flags_t beside[] = {0, VMMA_FLAG_PACKED, VMMA_FLAG_NO_CACHE, VMMA_FLAG_GUARD, VMMA_FLAG_ZERO, VMMA_FLAG_WIPE, VMMA_FLAG_SHARED_CLIENTS,
@@ -237,6 +261,7 @@ int main(void)
         order(f);
         bounded(f);
         moves(f);
+        many_at_once(f);
     }
     return vt_end();
 }

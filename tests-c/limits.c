@@ -225,10 +225,7 @@ static void max_alloc(vmma_flags_t f)
             CHECK_ST(vmma_get_last_status(k), status, "vmma_get_max_alloc is not a failure");
             if (step % 2) {
                 CHECK(vmma_alloc(k, most + 1) == NULL, "vmma_get_max_alloc + 1 fails");
-                /* above a lowered limit the failure may have given up blocks that do not come back */
-                size_t after = vmma_get_max_alloc(k);
-                CHECK(after == most || (vmma_get_limit(k) && after <= most), "a failure does not change the maximum (below the limit)");
-                most = after;
+                CHECK_EQ(vmma_get_max_alloc(k), most, "a failure does not change the maximum");
             }
             if (most) {
                 void *q = vmma_alloc(k, most);
@@ -248,9 +245,34 @@ static void max_alloc(vmma_flags_t f)
     vt_mode("-");
 }
 
+/* Above its limit a client can't take blocks again that it gave back. */
+static void kept_above_the_limit(vmma_flags_t f)
+{
+    for (size_t more = 1; more <= 5; more++) {
+        vmma_context_t *c = vmma_create_context(NULL, 2u << 20, 0, 16384, f);
+        vmma_client_t *k = vmma_create_client(c);
+        void *p[10];
+        for (int i = 0; i < 10; i++)
+            CHECK((p[i] = vmma_alloc(k, 12000)) != NULL, "ten blocks or so");
+        CHECK_ST(vmma_set_limit(k, 32768), VMMA_OK, "a limit below present use");
+        for (int i = 2; i < 9; i++)
+            CHECK_ST(vmma_free(k, p[i]), VMMA_OK, "most of it is freed");
+        size_t most = vmma_get_max_alloc(k), small = most < 16000 ? most : 12000;
+        for (int again = 0; again < 3; again++) {
+            CHECK(vmma_alloc(k, 16384 * more + 1) == NULL, "what the limit does not allow");
+            CHECK_EQ(vmma_get_max_alloc(k), most, "a failure above the limit loses nothing");
+        }
+        if (small)
+            CHECK(vmma_alloc(k, small) != NULL, "and what could be had before can be had");
+        CHECK_ST(vmma_check_context(c), VMMA_OK, "vmma_check_context above the limit");
+        vmma_delete_context(c);
+    }
+}
+
 int main(void)
 {
     vt_begin("limits");
+    vt_each_mode(kept_above_the_limit);
     vt_each_mode(limits);
     vt_each_mode(guarantees);
     vt_each_mode(guarantee_under_pressure);

@@ -15,10 +15,11 @@ typedef struct oom {
     size_t size;
     size_t request;          /* of one block */
     void *moved;             /* what realloc is about to move */
+    int first;               /* from this one on p has small pieces */
 } oom;
 
 enum { NOTHING, FREE_ONE, FREE_OTHERS, DELETE_OTHER, TRIM_CONTEXT, RAISE, RAISE_ONCE, FORBIDDEN, NESTED, FREE_ONCE, TRIM_OTHER, RESET_OTHER,
-       FREE_MOVED };
+       FREE_MOVED, FREE_SMALL, RESET_AND_FREE };
 
 static int on_oom(vmma_client_t *k, size_t size, int reason, void *user)
 {
@@ -55,6 +56,20 @@ static int on_oom(vmma_client_t *k, size_t size, int reason, void *user)
     case RESET_OTHER:
         CHECK_ST(vmma_reset_client(o->other), VMMA_OK, "the handler may reset other clients");
         return o->answer;
+    case FREE_SMALL:
+        if (o->n > o->first)
+            CHECK_ST(vmma_free(o->other, o->p[--o->n]), VMMA_OK, "the handler may free other clients' small pieces");
+        return o->answer;
+    case RESET_AND_FREE:
+        if (o->calls == 1)
+            CHECK_ST(vmma_reset_client(o->other), VMMA_OK, "the handler may reset other clients");
+        if (o->calls <= 5) {
+            void *p = vmma_alloc(o->other, 24), *q = vmma_alloc(o->other, 24);
+            CHECK(p && q, "what the handler reset may allocate");
+            CHECK_ST(vmma_free(o->other, p), VMMA_OK, "and free");
+            CHECK_ST(vmma_free(o->other, q), VMMA_OK, "and free");
+        }
+        return 1;
     case TRIM_CONTEXT:
         CHECK_ST(vmma_trim_context(o->c), VMMA_OK, "the handler may trim the context");
         return o->answer;
@@ -308,10 +323,39 @@ static void freed_meanwhile(vmma_flags_t f)
     }
 }
 
+/* Small pieces of another client: each call frees one, so it is called once more, and no more often. */
+static void each_free_counts(vmma_flags_t f)
+{
+    /* With THREADS alone another client's memory counts by what is live of it: a piece that comes and goes leaves no trace. */
+    for (int reset = 0; reset < (f & VMMA_FLAG_THREADS ? 1 : 2); reset++) {
+        oom o;
+        open_full(&o, f, 0, 0);
+        vt_mode("%s, small pieces of another client%s", vt_flags_text(f), reset ? ", which was reset meanwhile" : "");
+        CHECK_ST(vmma_free(o.k, o.p[--o.n]), VMMA_OK, "room for small ones");
+        CHECK_ST(vmma_trim_client(o.k), VMMA_OK, "and not kept");
+        int small = 0;
+        for (int i = 0; i < 40 && small < 7; i++)
+            if ((o.p[o.n] = vmma_alloc(o.other, 24)) != NULL)
+                o.n++, small++;
+        CHECK_EQ(small, 7, "seven small ones");
+        o.act = reset ? RESET_AND_FREE : FREE_SMALL;
+        o.answer = 1;
+        o.first = o.n - small;
+        CHECK(vmma_alloc(o.k, 3 * BS) == NULL, "all of that does not make room");
+        CHECK_EQ(o.calls, reset ? 6 : 8, "the handler is called again exactly when something was freed");
+        CHECK_ST(vmma_check_context(o.c), VMMA_OK, "vmma_check_context after it");
+        vmma_delete_context(o.c);
+    }
+}
+
 int main(void)
 {
     vt_begin("oom");
     vt_each_mode(rules);
+    vt_each_mode(each_free_counts);
+    each_free_counts(VMMA_FLAG_THREADS);
+    if (vt_has(VMMA_FLAG_PACKED))
+        each_free_counts(VMMA_FLAG_THREADS | VMMA_FLAG_PACKED);
     vt_each_mode(freed_meanwhile);
     vt_each_mode(who_calls);
     return vt_end();

@@ -247,9 +247,99 @@ static void all(vmma_flags_t f)
     vmma_delete_context(context);
 }
 
+/* While a realloc has no lock, for it tells of a red zone, another thread frees the piece and gives its place to another client. */
+static unsigned char *wanted, *taken;
+static vmma_client_t *neighbour;
+
+static void *take_away(void *arg)
+{
+    (void)arg;
+    (void)vmma_free(client, wanted);
+    CHECK_ST(vmma_trim_client(client), VMMA_OK, "another thread trims meanwhile");
+    taken = (unsigned char *)vmma_alloc(neighbour, 8000);
+    return NULL;
+}
+
+static void while_told(vmma_context_t *c, const vmma_error_t *error, void *user)
+{
+    (void)c, (void)user;
+    pthread_t t;
+    if (error->status == VMMA_E_OVERRUN && wanted && !taken) {
+        if (pthread_create(&t, NULL, take_away, NULL))
+            exit(2);
+        pthread_join(t, NULL);
+        if (taken)
+            fill(taken, 8000, 7);
+    }
+}
+
+static void taken_away(vmma_flags_t f)
+{
+    if ((f & VMMA_FLAG_QUARANTINE) || !vt_has(VMMA_FLAG_GUARD))
+        return;
+    f |= VMMA_FLAG_SHARED_CLIENTS | VMMA_FLAG_GUARD;
+    static const size_t from[] = {100, 3000, 8000, 40000}, to[] = {20, 90, 2500, 3500, 7000, 8100, 39000, 41000, 90000};
+    for (unsigned i = 0; i < VT_COUNT(from) * VT_COUNT(to); i++) {
+        size_t old = from[i / VT_COUNT(to)], new = to[i % VT_COUNT(to)];
+        vt_mode("%s, %zu to %zu bytes", vt_flags_text(f), old, new);
+        context = vmma_create_context(NULL, 1 << 20, 0, 16384, f);
+        client = vmma_create_client(context);
+        neighbour = vmma_create_client(context);
+        taken = NULL;
+        wanted = (unsigned char *)vmma_alloc(client, old);
+        NEED(wanted != NULL, "a piece");
+        vmma_set_error_handler(context, while_told, NULL);
+        vt_flip_byte(wanted + old);
+        void *moved = vmma_realloc(client, wanted, new);
+        CHECK(moved == NULL && taken != NULL, "what another thread frees meanwhile is not moved, nor changed in place");
+        CHECK_EQ(vmma_get_last_status(client) == VMMA_E_DOUBLE_FREE || vmma_get_last_status(client) == VMMA_E_NOT_OWNED, 1,
+                 "it is a free too many");
+        CHECK(taken && filled(taken, 8000, 7), "the memory of the client that has the place now is as it was");
+        CHECK_ST(vmma_check_context(context), VMMA_OK, "vmma_check_context after it");
+        CHECK_ST(vmma_free(neighbour, taken), VMMA_OK, "and it can be freed");
+        wanted = NULL;
+        vmma_delete_context(context);
+    }
+    vt_mode("-");
+}
+
+/* A large piece shrinks and grows again and again, while another thread checks its red zone. */
+static void *shrink_and_grow(void *arg)
+{
+    (void)arg;
+    void *p = vmma_alloc(client, 70000);
+    for (int i = 0; i < (int)vt_loops(4000, 200); i++)
+        CHECK((p = vmma_realloc(client, p, i % 2 ? 70000 : 3000)) != NULL, "a large piece shrinks and grows");
+    return NULL;
+}
+
+static void *check_meanwhile(void *arg)
+{
+    (void)arg;
+    while (__atomic_load_n(&running, __ATOMIC_ACQUIRE))
+        CHECK_ST(vmma_check_client(client), VMMA_OK, "a red zone that nobody wrote is sound at all times");
+    return NULL;
+}
+
+static void checked_meanwhile(void)
+{
+    vmma_flags_t f = VMMA_FLAG_SHARED_CLIENTS | VMMA_FLAG_GUARD | VMMA_FLAG_WIPE;
+    if (!vt_has(f))
+        return;
+    vt_mode("%s, checked meanwhile", vt_flags_text(f));
+    context = vmma_create_context(NULL, 4 << 20, 0, 16384, f);
+    client = vmma_create_client(context);
+    running = 1;
+    run(shrink_and_grow, 1, check_meanwhile);
+    vmma_delete_context(context);
+    vt_mode("-");
+}
+
 int main(void)
 {
     vt_begin("threads_shared");
     vt_each_mode(all);
+    vt_each_mode(taken_away);
+    checked_meanwhile();
     return vt_end();
 }

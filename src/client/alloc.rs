@@ -6,6 +6,7 @@
 //! May know: context, slab, cache, pages, run, guard.
 
 use super::Client;
+use crate::bitmap::count_ones;
 use crate::context::Context;
 use crate::context::callbacks::Kind;
 use crate::flags;
@@ -13,7 +14,7 @@ use crate::guard;
 use crate::sizes::Place;
 use crate::status::Status;
 use crate::sys;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 /// What is asked for.
 #[derive(Clone, Copy)]
@@ -122,7 +123,7 @@ impl Client {
             if status == Status::Corrupt || context.in_out_of_memory(self.address()) {
                 return Err(status);
             }
-            let before = context.progress();
+            let before = (context.progress(), live_count(context));
             let handle = core::ptr::from_ref(self).cast_mut().cast();
             let again = self.while_closed(context, Kind::OutOfMemory, || {
                 // SAFETY: the host promised a function of this type.
@@ -131,7 +132,7 @@ impl Client {
             if again == 0 {
                 return Err(status);
             }
-            if context.progress() == before {
+            if context.progress() == before.0 && live_count(context) >= before.1 {
                 // Nothing has changed that we could see: one more try, and no further question.
                 return self.attempt_with_reclaim(context, place, request);
             }
@@ -168,11 +169,15 @@ impl Client {
         let drained = self.drain_quarantine(context);
         let _lock = self.lock_shared(context);
         let flushed = self.flush_caches(context) | self.give_idle_slabs(context);
-        // An empty block serves whatever fits into a block; above the limit the client would not get it back. A run
-        // may need its place.
+        // An empty block serves whatever fits into a block. A run may need its place; but above the limit the client would not
+        // get it back, so there it goes only if that helps.
         let long =
             matches!(place, Place::Blocks { .. }) || context.sizes.usable(place) > context.map.shape.block_size();
-        let given = long && self.give_empty_blocks(context, 0) > 0;
+        let usable = context.sizes.usable(place);
+        let claim = self.claim(context);
+        let given = long
+            && (claim.held <= claim.limit || self.max_usable(context) >= usable)
+            && self.give_empty_blocks(context, 0) > 0;
         drained || flushed || given
     }
 
@@ -252,4 +257,21 @@ impl Client {
         let flushed = self.flush_caches(context) | self.give_idle_slabs(context);
         self.give_empty_blocks(context, 0) > 0 || flushed || drained
     }
+}
+
+/// How many allocations are live, where frees on other clients' fast paths leave no other trace: with THREADS these are not
+/// closed while the handler runs. (What the handler allocates and frees again leaves none at all, and helps nobody.)
+#[cold]
+fn live_count(context: &Context) -> usize {
+    if !context.has(flags::THREADS) || context.has(flags::SHARED_CLIENTS) {
+        return 0;
+    }
+    let shift = context.map.shape.live_words_per_block().trailing_zeros();
+    let mut count = 0;
+    for word in 0..context.watermark.load(Acquire) << shift {
+        if context.map.record(word >> shift).owner.load(Relaxed) != 0 {
+            count += count_ones(context.map.live_bits(word << 6));
+        }
+    }
+    count
 }

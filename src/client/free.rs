@@ -146,7 +146,8 @@ impl Client {
         map.tools.end(map.address_of(found.start), size);
         context.made_progress();
         if context.has(flags::QUARANTINE) {
-            while self.quarantine_full(context, found.usable) {
+            // More than this call can tell of stay for the next one.
+            while findings.count < EVICTIONS && self.quarantine_full(context, found.usable) {
                 findings.add(self.quarantine_evict(context));
             }
             if self.quarantine_put(context, found.start, found.usable) {

@@ -22,7 +22,7 @@ use core::sync::atomic::Ordering::Relaxed;
 impl Client {
     /// Makes a new client.
     pub fn create(context: &Context) -> Option<&Client> {
-        let _lock = context.lock();
+        let lock = context.lock();
         let free = context.free_slot.get();
         let (client, slot) = if free != NONE {
             let client = Client::slot_memory(context, free);
@@ -34,6 +34,8 @@ impl Client {
         };
         client.revive(context, slot, fresh_life(context) << 8);
         context.client_count.store(context.client_count.load(Relaxed) + 1, Relaxed);
+        drop(lock);
+        client.open_if_unconcerned(context);
         Some(client)
     }
 
@@ -77,7 +79,7 @@ impl Client {
         self.quarantine.reset();
         self.forget_open();
         self.forget_caches(context);
-        self.open(context);
+        self.close();
     }
 
     /// Hands everything back to the context and ends the client.
@@ -116,6 +118,7 @@ impl Client {
         }
         self.begin(context);
         self.seal();
+        self.open_if_unconcerned(context);
     }
 
     /// Gives all blocks back; the cost is that of the blocks.

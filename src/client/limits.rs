@@ -10,10 +10,10 @@ use core::ffi::c_void;
 impl Client {
     pub fn set_limit(&self, bytes: usize) -> Result<(), Status> {
         let context = self.context();
+        let _lock = self.lock_shared(context);
         if bytes != 0 && bytes < self.guarantee.get() {
             return Err(Status::Invalid);
         }
-        let _lock = self.lock_shared(context);
         let old = self.limit.replace(bytes);
         if old != 0 && (bytes == 0 || bytes > old) {
             context.made_progress();
@@ -24,10 +24,10 @@ impl Client {
 
     pub fn set_guarantee(&self, bytes: usize) -> Result<(), Status> {
         let context = self.context();
+        let _lock = self.lock_shared(context);
         if self.limit.get() != 0 && bytes > self.limit.get() {
             return Err(Status::Invalid);
         }
-        let _lock = self.lock_shared(context);
         let shift = context.map.shape.block_shift;
         let blocks = (bytes >> shift) + (bytes & ((1 << shift) - 1) != 0) as usize;
         context.set_aside(&self.claim(context), blocks)?;
@@ -59,7 +59,7 @@ impl Client {
         result
     }
 
-    fn open_if_unconcerned(&self, context: &Context) {
+    pub(super) fn open_if_unconcerned(&self, context: &Context) {
         if !context.concerned(self.address()) {
             self.open(context);
         }

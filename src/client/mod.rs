@@ -20,6 +20,7 @@
 
 pub mod alloc;
 pub mod cache;
+pub mod capacity;
 pub mod fast;
 pub mod find;
 pub mod free;

@@ -51,8 +51,14 @@ pub(crate) fn list_of(context: &Context, largest: Option<u32>) -> usize {
 }
 
 impl Client {
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn space<'a>(&self, context: &'a Context, block: usize) -> Space<'a> {
+        self.space_here(context, block)
+    }
+
+    /// The same without a call, where runs come and go.
+    #[inline(always)]
+    fn space_here<'a>(&self, context: &'a Context, block: usize) -> Space<'a> {
         Space::new(context.map.node_words(block), context.map.shape.units_per_block())
     }
 
@@ -107,7 +113,7 @@ impl Client {
                     break;
                 }
                 crate::steps::count();
-                if let Some(unit) = self.space(context, block as usize).alloc(units) {
+                if let Some(unit) = self.space_here(context, block as usize).alloc(units) {
                     return Some((block as usize, unit));
                 }
                 block = context.map.record(block as usize).next.load(Relaxed);
@@ -168,7 +174,7 @@ impl Client {
         let state = record.state.load(Relaxed);
         let old = (state >> LIST_SHIFT) as usize;
         let units = (state & COUNT_MASK).wrapping_add_signed(change) & COUNT_MASK;
-        let mut new = list_of(context, self.space(context, block).largest());
+        let mut new = list_of(context, self.space_here(context, block).largest());
         if units as usize == context.map.shape.units_per_block() && new != EMPTY_LIST {
             self.sweep_block(context, block);
             new = EMPTY_LIST;

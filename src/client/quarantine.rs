@@ -98,6 +98,9 @@ impl Client {
             ring.first.set(0);
             ring.weight.set(0);
         }
+        let Some(weight) = ring.weight.get().checked_add(u32::try_from(usable / 16).unwrap_or(u32::MAX)) else {
+            return false;
+        };
         if ring.count() >= Self::ring_capacity(context) {
             return false;
         }
@@ -108,7 +111,7 @@ impl Client {
         context.map.cache(entry).set(granule as u32);
         context.map.cache(entry + 1).set((granule as u64 >> 32) as u32);
         ring.count.set(ring.count.get() + 1);
-        ring.weight.set(ring.weight.get() + (usable / 16) as u32);
+        ring.weight.set(weight);
         true
     }
 

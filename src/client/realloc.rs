@@ -47,22 +47,23 @@ impl Client {
         if address == 0 || context.busy(self.address()) {
             return self.allocate(request);
         }
-        let Some((found, old_size)) = self.start_locked(context, address) else {
+        let Some((found, old_size, changed)) = self.start_locked(context, address) else {
             return self.refuse_address(context, address);
         };
-        if context.has(flags::GUARD)
-            && let Some(changed) = guard::first_changed(&context.map, found.start, found.usable)
-        {
+        if let Some(changed) = changed {
             self.misuse(context, Status::Overrun, context.map.address_of(changed).addr(), Some((found, old_size)));
         }
         let place = Self::place(context, request.size, 0);
         if let Some(place) = place {
             let done = {
                 let _lock = self.lock_shared(context);
-                self.in_place(context, &found, old_size, place, request.size)
+                // The lock was not held since it was found.
+                self.is_still(context, &found).then(|| self.in_place(context, &found, old_size, place, request.size))
             };
-            if done {
-                return context.map.address_of(found.start);
+            match done {
+                Some(true) => return context.map.address_of(found.start),
+                Some(false) => {}
+                None => return self.refuse_address(context, address),
             }
         }
         self.move_to(context, &found, old_size, place, &request)
@@ -87,9 +88,13 @@ impl Client {
         }
     }
 
-    fn start_locked(&self, context: &Context, address: usize) -> Option<(Found, usize)> {
+    /// The live piece that begins at an address, its size, and the first changed byte of its red zone.
+    fn start_locked(&self, context: &Context, address: usize) -> Option<(Found, usize, Option<usize>)> {
         let _lock = self.lock_shared(context);
-        self.find_start(address)
+        let (found, size) = self.find_start(address)?;
+        let guarded = context.has(flags::GUARD);
+        let changed = if guarded { guard::first_changed(&context.map, found.start, found.usable) } else { None };
+        Some((found, size, changed))
     }
 
     /// Changes the size without moving, if that can be done; ZERO, GUARD and WIPE are seen to.
@@ -98,12 +103,14 @@ impl Client {
         let usable = context.sizes.usable(place);
         let shift = map.shape.unit_shift;
         let first = found.start >> shift;
-        if usable < found.usable && context.has(flags::WIPE) && !matches!(place, Place::Slab(_)) {
-            let cut = matches!(
-                (found.code, place),
-                (code::HEAD, Place::Blocks { .. }) | (_, Place::Units { .. } | Place::Piece { .. })
-            );
-            if cut && found.code as usize >= context.sizes.count() {
+        if usable < found.usable && context.has(flags::WIPE) {
+            let cut = match place {
+                Place::Slab(_) => false,
+                Place::Units { .. } => found.code < code::HEAD && found.code as usize >= context.sizes.count(),
+                Place::Blocks { .. } => found.code == code::HEAD,
+                Place::Piece { .. } => true,
+            };
+            if cut {
                 map.wipe(found.start + usable, found.usable - usable);
             }
         }

@@ -18,6 +18,8 @@ use core::sync::atomic::Ordering::Relaxed;
 
 /// One more than the highest life.
 pub const LIVES: u32 = 1 << 24;
+/// There are no more clients, so that there is always a life for one that is reset.
+const MOST_SLOTS: u32 = LIVES / 2;
 /// How many lives are looked at together when numbers have run round.
 const WINDOW: usize = 1024;
 
@@ -25,10 +27,12 @@ const WINDOW: usize = 1024;
 type LifeOf = fn(&Context, u32) -> Option<u32>;
 
 impl Context {
-    /// A slot for a client that does not exist yet: from `reuse`, which knows how free slots are linked, or a new one.
-    /// The lock is held.
+    /// A slot that no client has had. The lock is held.
     pub fn new_slot(&self) -> Option<u32> {
         let slot = self.slots_used.load(Relaxed);
+        if slot >= MOST_SLOTS {
+            return None;
+        }
         let beyond = (slot as usize).checked_sub(FIRST_SLOTS);
         if let Some(further) = beyond
             && further & (self.map.slots_per_block() - 1) == 0

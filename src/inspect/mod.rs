@@ -5,7 +5,6 @@
 //! anew.
 //! May know: client, context, memory.
 
-pub mod capacity;
 pub mod dump;
 pub mod stats;
 pub mod walk;

@@ -11,7 +11,7 @@ use crate::client::{Client, find};
 use crate::context::Context;
 use crate::guard;
 use crate::layout::SLOT_SIZE;
-use crate::memory::{NONE, kind};
+use crate::memory::kind;
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 #[derive(Clone, Copy, Default, Debug)]
@@ -115,34 +115,6 @@ impl Client {
             bytes += find::holder(context, self.owner.get(), start).map_or(0, |found| found.usable);
         }
         bytes
-    }
-
-    /// Is this a block of the client in which nothing live lies?
-    #[inline(never)]
-    pub fn is_block_empty(&self, context: &Context, block: usize) -> bool {
-        if !self.owns_block(context, block) {
-            return false;
-        }
-        let record = context.map.record(block);
-        let run = match record.owner.load(Relaxed) & 0xff {
-            kind::HEAD => Some(block),
-            kind::BODY => Some(record.run.load(Relaxed) as usize),
-            _ if context.sizes.packed() || record.tail.load(Relaxed) > 0 => Some(record.run.load(Relaxed) as usize),
-            _ => None,
-        };
-        let shift = context.map.shape.block_shift;
-        // With PACKED the piece that covers the front may begin anywhere in its block; NONE covers nothing.
-        let at = if context.sizes.packed() { block } else { run.unwrap_or(0) };
-        if run.is_some_and(|head| head != NONE as usize)
-            && find::holder(context, self.owner.get(), at << shift).is_some_and(|found| found.live)
-        {
-            return false;
-        }
-        // In a buddy block every live bit is a live allocation; what is in the words of a run's blocks is old.
-        let shape = &context.map.shape;
-        let words = shape.live_words_per_block();
-        record.owner.load(Relaxed) & 0xff != kind::BUDDY
-            || (block * words..(block + 1) * words).all(|word| context.map.live_bits(word << 6) == 0)
     }
 
     /// Free memory in one buddy block: bytes, and the largest piece.

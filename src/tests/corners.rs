@@ -241,3 +241,15 @@ fn a_callback_may_end_before_one_of_another_thread_that_began_later() {
     assert_eq!(c!(vmma_check_context(context)), 0);
     assert_eq!(c!(vmma_delete_context(context)), 0);
 }
+
+/// The most clients that there may be: the next one fails, and does not look for a number for ever.
+#[test]
+fn there_are_fewer_clients_than_numbers_for_them() {
+    let context = context(1 << 20, 16, 16 << 10, 0);
+    let used = &inside(context).slots_used;
+    let before = used.swap(LIVES / 2, SeqCst);
+    assert!(c!(vmma_create_client(context)).is_null());
+    used.store(before, SeqCst);
+    assert!(!c!(vmma_create_client(context)).is_null());
+    assert_eq!(c!(vmma_delete_context(context)), 0);
+}

@@ -2,13 +2,12 @@
 //!
 //! A failing request makes a client give up quarantine, caches and empty blocks before it fails. So the answer is what
 //! there would be after that: only what is live counts as used. Nothing is given up for the question.
-//! May know: client, context.
+//! May know: the client, context, memory, find, pages, reach.
 
-use crate::client::Client;
-use crate::client::find;
+use super::{Client, find};
 use crate::context::Context;
 use crate::guard;
-use crate::memory::kind;
+use crate::memory::{NONE, kind};
 use crate::sizes::round_up;
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
@@ -21,7 +20,8 @@ impl Client {
         if context.map.shape.slack { usable.saturating_sub(guard::RED_ZONE) } else { usable }
     }
 
-    fn max_usable(&self, context: &Context) -> usize {
+    /// The same with the red zone, if there is one. A shared client's lock is held.
+    pub(super) fn max_usable(&self, context: &Context) -> usize {
         let shape = &context.map.shape;
         let empty = |block: usize| self.is_block_empty(context, block);
         let watermark = context.watermark.load(Acquire);
@@ -46,6 +46,34 @@ impl Client {
             }
         }
         best
+    }
+
+    /// Is this a block of the client in which nothing live lies?
+    #[inline(never)]
+    pub fn is_block_empty(&self, context: &Context, block: usize) -> bool {
+        if !self.owns_block(context, block) {
+            return false;
+        }
+        let record = context.map.record(block);
+        let run = match record.owner.load(Relaxed) & 0xff {
+            kind::HEAD => Some(block),
+            kind::BODY => Some(record.run.load(Relaxed) as usize),
+            _ if context.sizes.packed() || record.tail.load(Relaxed) > 0 => Some(record.run.load(Relaxed) as usize),
+            _ => None,
+        };
+        let shift = context.map.shape.block_shift;
+        // With PACKED the piece that covers the front may begin anywhere in its block; NONE covers nothing.
+        let at = if context.sizes.packed() { block } else { run.unwrap_or(0) };
+        if run.is_some_and(|head| head != NONE as usize)
+            && find::holder(context, self.owner.get(), at << shift).is_some_and(|found| found.live)
+        {
+            return false;
+        }
+        // In a buddy block every live bit is a live allocation; what is in the words of a run's blocks is old.
+        let shape = &context.map.shape;
+        let words = shape.live_words_per_block();
+        record.owner.load(Relaxed) & 0xff != kind::BUDDY
+            || (block * words..(block + 1) * words).all(|word| context.map.live_bits(word << 6) == 0)
     }
 
     /// The largest run of units or cell that a block could serve if only what is live were in it.
