@@ -145,12 +145,6 @@ impl<'a, W: Word> BitSet<'a, W> {
 
     /// The first set bit at `from` or behind it.
     pub fn next(&self, from: usize) -> Option<usize> {
-        // Mostly the same word has one.
-        crate::steps::count();
-        let near = self.word(from / 64) & (!0 << (from % 64));
-        if near != 0 {
-            return Some(from & !63 | near.trailing_zeros() as usize).filter(|&bit| bit < self.bits);
-        }
         let mut starts = [0usize; MAX_LEVELS];
         let (mut start, mut level, mut bit, mut depth) = (0, words_of(self.bits), from, 0);
         // Up, until a word has something at the place asked for or behind it ...

@@ -158,7 +158,9 @@ impl Client {
                 }
                 let _lock = self.lock_shared(context);
                 let second = self.attempt(context, place, request);
-                self.settle(context);
+                if second.is_ok() || !self.is_above_limit(context) {
+                    self.settle(context);
+                }
                 second
             }
         }
@@ -169,16 +171,18 @@ impl Client {
         let drained = self.drain_quarantine(context);
         let _lock = self.lock_shared(context);
         let flushed = self.flush_caches(context) | self.give_idle_slabs(context);
-        // An empty block serves whatever fits into a block. A run may need its place; but above the limit the client would not
-        // get it back, so there it goes only if that helps.
-        let long =
-            matches!(place, Place::Blocks { .. }) || context.sizes.usable(place) > context.map.shape.block_size();
+        // An empty block serves whatever fits into a block. A run may need its place; above the limit, only if that helps.
         let usable = context.sizes.usable(place);
-        let claim = self.claim(context);
-        let given = long
-            && (claim.held <= claim.limit || self.max_usable(context) >= usable)
+        let given = usable > context.map.shape.block_size()
+            && (!self.is_above_limit(context) || self.max_usable(context) >= usable)
             && self.give_empty_blocks(context, 0) > 0;
         drained || flushed || given
+    }
+
+    /// Does the client hold more than it may take? Then it would not get blocks again that it gives back.
+    fn is_above_limit(&self, context: &Context) -> bool {
+        let claim = self.claim(context);
+        claim.held > claim.limit
     }
 
     pub(super) fn attempt(&self, context: &Context, place: Place, request: &Request) -> Result<usize, Status> {

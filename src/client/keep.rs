@@ -98,7 +98,7 @@ impl Client {
     }
 
     fn packed_push(&self, context: &Context, class: usize, granule: usize) -> bool {
-        let push = || self.packed_push_entry(context, class, granule);
+        let push = || self.cache_push(context, class, granule);
         push() || (self.packed_may_grow(context, class) && self.cache_make_room(context, class, granule) && push())
     }
 
