@@ -116,7 +116,8 @@ impl<'a, W: Words<'a>> Flat<W> {
             let end = if behind != 0 {
                 word * 64 + behind.trailing_zeros() as usize
             } else if longest < EXACT {
-                hole + longest
+                // A damaged byte must not lead out of the block.
+                (hole + longest).min(self.granules())
             } else {
                 self.next_word(word)
             };

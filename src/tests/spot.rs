@@ -142,6 +142,22 @@ fn lengths_without_a_code_of_their_own_are_not_searched_for_further_than_others(
 }
 
 #[test]
+fn a_byte_that_a_wild_write_has_changed_leads_to_no_place_outside_the_block() {
+    for granules in [64, 256, 1024] {
+        let block = Block::new(granules);
+        let flat = block.flat();
+        flat.init();
+        flat.take(&Spot { hole: 0, length: granules, at: 0 }, granules - 5);
+        let (last, shift) = (flat.0.eight((granules - 1) / 512), (granules / 64 - 1) % 8 * 8);
+        last.set(last.get() & !(0xff << shift) | 100 << shift);
+        for count in [6, 50, 90, 100] {
+            assert_eq!(flat.find(count, 1, false, usize::MAX), None, "{count} of {granules} granules");
+        }
+        assert_eq!(flat.find(5, 1, false, usize::MAX).map(|spot| spot.at), Some(granules - 5));
+    }
+}
+
+#[test]
 fn one_to_four_pieces_fill_a_hole() {
     for count in 1..40 {
         for length in 0..200 {
