@@ -235,8 +235,13 @@ impl Map {
     /// PACKED: what begins, and is not free, becomes live or dead by its edge.
     #[inline(always)]
     pub fn set_live(&self, granule: usize, live: bool) {
-        let word = if self.shape.packed { self.edge_word(granule) } else { self.live_word(granule) };
-        turn_bit(word, granule, live);
+        if self.shape.packed { self.set_edge(granule, live) } else { turn_bit(self.live_word(granule), granule, live) }
+    }
+
+    /// The same with PACKED.
+    #[inline(always)]
+    pub fn set_edge(&self, granule: usize, live: bool) {
+        turn_bit(self.edge_word(granule), granule, live);
     }
 
     /// QUARANTINE: does a piece wait there?
@@ -451,6 +456,7 @@ impl Map {
     }
 
     /// Zeroes what is no longer in use, so that the compiler may not leave it out.
+    #[inline(never)]
     pub fn wipe(&self, offset: usize, len: usize) {
         self.fill_closed(offset, len, 0);
         core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);

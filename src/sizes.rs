@@ -188,10 +188,13 @@ impl Sizes {
     /// many times the alignment it is, less one. A number that no cache has for every other size, 0 included.
     #[inline(always)]
     pub fn cache_class(&self, size: usize) -> usize {
-        if self.packed {
-            return size.wrapping_sub(1) >> self.alignment.trailing_zeros();
-        }
-        self.plain_cache_class(size)
+        if self.packed { self.packed_cache_class(size) } else { self.plain_cache_class(size) }
+    }
+
+    /// The same with PACKED.
+    #[inline(always)]
+    pub fn packed_cache_class(&self, size: usize) -> usize {
+        size.wrapping_sub(1) >> self.alignment.trailing_zeros()
     }
 
     /// The same without PACKED.

@@ -85,6 +85,6 @@ pub(super) fn class_of(context: &Context, client: &Client, block: usize, at: usi
 
 /// The class of its cache, if a piece of so many bytes could be in one.
 pub(super) fn waiting_code(context: &Context, bytes: usize) -> u32 {
-    let class = context.sizes.cache_class(bytes);
+    let class = context.sizes.packed_cache_class(bytes);
     if class < context.cached_classes as usize { class as u32 } else { code::PIECE }
 }

@@ -226,7 +226,7 @@ impl Client {
                 self.fetch(context, class)
             }
             Place::Piece { bytes, align } => {
-                let class = context.sizes.cache_class(bytes);
+                let class = context.sizes.packed_cache_class(bytes);
                 if class < context.cached_classes as usize
                     && align == shape.alignment
                     && let Some(granule) = self.cache_pop(context, class)

@@ -89,10 +89,10 @@ impl Client {
     fn packed_keep(&self, context: &Context, block: usize, at: usize, end: usize) -> bool {
         let shape = &context.map.shape;
         let granule = (block << (shape.block_shift - shape.granule_shift)) + at;
-        let class = context.sizes.cache_class((end - at) << shape.granule_shift);
+        let class = context.sizes.packed_cache_class((end - at) << shape.granule_shift);
         let kept = class < context.cached_classes as usize && self.packed_push(context, class, granule);
         if kept {
-            context.map.set_live(granule, false);
+            context.map.set_edge(granule, false);
         }
         kept
     }
@@ -154,10 +154,10 @@ impl Client {
     #[inline(always)]
     fn packed_second_alloc(&self, context: &Context, size: usize) -> Option<usize> {
         let shape = &context.map.shape;
-        let class = context.sizes.cache_class(size);
+        let class = context.sizes.packed_cache_class(size);
         let kept = if class < context.cached_classes as usize { self.packed_pop_entry(context, class) } else { None };
         let granule = if let Some(granule) = kept {
-            context.map.set_live(granule, true);
+            context.map.set_edge(granule, true);
             granule
         } else if size.wrapping_sub(1) < shape.block_size() {
             self.packed_search(context, class)?
@@ -241,7 +241,7 @@ impl Client {
         if size.wrapping_sub(1) >= shape.block_size() || end > shape.granules_per_block() {
             return None;
         }
-        let (old, new) = (end - at, Self::granules_of(context, context.sizes.cache_class(size)));
+        let (old, new) = (end - at, Self::granules_of(context, context.sizes.packed_cache_class(size)));
         if new < old {
             self.give_hole(context, block, at + new, end, None);
             self.settle(context);

@@ -131,6 +131,7 @@ impl Client {
     }
 
     /// A list of blocks by its number.
+    #[inline(never)]
     pub(crate) fn list(&self, number: usize) -> Option<&Cell<u32>> {
         self.lists.get(number).or_else(|| self.slabs.get(number.wrapping_sub(LISTS)))
     }

@@ -23,11 +23,11 @@ impl Client {
     #[inline(never)]
     pub(super) fn short_alloc(&self, size: usize) -> *mut u8 {
         let context = self.context();
-        let class = context.sizes.cache_class(size);
+        let class = context.sizes.packed_cache_class(size);
         if class < context.cached_classes as usize
             && let Some(granule) = self.packed_pop_entry(context, class)
         {
-            context.map.set_live(granule, true);
+            context.map.set_edge(granule, true);
             return context.map.address_of(granule << context.map.shape.granule_shift);
         }
         self.packed_short_alloc(context, size)
@@ -52,7 +52,7 @@ impl Client {
                 let (holes, behind) = (edges & !lives, above & above.wrapping_neg());
                 if holes & (behind | 1 << before) == 0 {
                     let length = above.trailing_zeros() as usize - (granule & 63);
-                    let class = context.sizes.cache_class(length << map.shape.granule_shift);
+                    let class = context.sizes.packed_cache_class(length << map.shape.granule_shift);
                     if class < context.cached_classes as usize {
                         if self.packed_push_entry(context, class, granule) {
                             edge_word.store(edges & !bit, Relaxed);
