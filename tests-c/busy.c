@@ -72,6 +72,9 @@ static void forbidden(scene *s, vmma_client_t *k, void *p)
     BUSY(vmma_set_guarantee(k, 1));
     BUSY(vmma_set_oom_handler(k, never, NULL));
     BUSY(vmma_set_name(k, "x"));
+    void *data = vmma_get_user_data(k);
+    vmma_set_user_data(k, &local);
+    CHECK_PTR(vmma_get_user_data(k), data, "in a callback vmma_set_user_data does nothing");
     BUSY(vmma_delete_context(s->c));
     BUSY(vmma_trim_context(s->c));
     BUSY(vmma_set_error_handler(s->c, NULL, NULL));

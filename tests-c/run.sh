@@ -171,12 +171,12 @@ export VT_MODES="${have:-none}"
 # The longest first, so that two workers end at about the same time.
 list() {
     local f n
-    for n in stress limits_of_sizes required threads threads_shared flags many_clients realloc flags_quarantine; do
+    for n in stress limits_of_sizes required threads threads_shared threads_races flags many_clients realloc flags_quarantine; do
         [ -e "$here/$n.c" ] && say "$here/$n.c"
     done
     for f in "$here"/misuse/*.c "$here"/*.c "$here"/*.cpp; do
         case $f in
-        */stress.c | */limits_of_sizes.c | */required.c | */threads.c | */threads_shared.c | */flags.c | */many_clients.c | */realloc.c | */flags_quarantine.c) ;;
+        */stress.c | */limits_of_sizes.c | */required.c | */threads.c | */threads_shared.c | */threads_races.c | */flags.c | */many_clients.c | */realloc.c | */flags_quarantine.c) ;;
         *) say "$f" ;;
         esac
     done

@@ -6,15 +6,18 @@ use crate::client::limits::all;
 use crate::context::Context;
 use crate::flags;
 use crate::memory::{NONE, kind};
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 /// Are the few numbers in order that every other check relies on?
 pub(super) fn map_is_sane(context: &Context) -> bool {
+    // In this order: another thread that makes room for slots lowers the watermark and the top, then uses the slots.
+    let slots = context.slots_used.load(Acquire) as usize;
+    let top = context.top.load(Acquire);
     context.checksum_matches()
         && context.idle_fields_match()
-        && context.watermark.load(Relaxed) <= context.top.load(Relaxed)
-        && context.top.load(Relaxed) <= context.map.blocks
-        && context.slots_used.load(Relaxed) as usize <= context.map.most_slots(context.top.load(Relaxed))
+        && context.watermark.load(Relaxed) <= top
+        && top <= context.map.blocks
+        && slots <= context.map.most_slots(top)
 }
 
 pub(super) fn records(context: &Context) -> bool {

@@ -119,7 +119,11 @@ impl Client {
                 Ok(offset) => return Ok(offset),
                 Err(status) => status,
             };
-            let Some(handler) = self.handler.get() else { return Err(status) };
+            let (handler, user) = {
+                let _lock = self.lock_shared(context);
+                (self.handler.get(), self.handler_user.get())
+            };
+            let Some(handler) = handler else { return Err(status) };
             if status == Status::Corrupt || context.in_out_of_memory(self.address()) {
                 return Err(status);
             }
@@ -127,7 +131,7 @@ impl Client {
             let handle = core::ptr::from_ref(self).cast_mut().cast();
             let again = self.while_closed(context, Kind::OutOfMemory, || {
                 // SAFETY: the host promised a function of this type.
-                unsafe { handler(handle, request.size, status.code(), self.handler_user.get()) }
+                unsafe { handler(handle, request.size, status.code(), user) }
             });
             if again == 0 {
                 return Err(status);
@@ -153,10 +157,12 @@ impl Client {
         match first {
             Ok(offset) => Ok(offset),
             Err(status) => {
-                if !self.reclaim_for(context, place) {
+                let drained = self.drain_quarantine(context);
+                // One lock for both: another thread would fill the caches again.
+                let _lock = self.lock_shared(context);
+                if !self.reclaim_for(context, place) && !drained {
                     return Err(status);
                 }
-                let _lock = self.lock_shared(context);
                 let second = self.attempt(context, place, request);
                 if second.is_ok() || !self.is_above_limit(context) {
                     self.settle(context);
@@ -166,17 +172,15 @@ impl Client {
         }
     }
 
-    /// Gives up quarantine and caches for a request. True if there was anything to give up.
+    /// Gives up caches for a request. True if there was anything to give up. A shared client's lock is held.
     fn reclaim_for(&self, context: &Context, place: Place) -> bool {
-        let drained = self.drain_quarantine(context);
-        let _lock = self.lock_shared(context);
         let flushed = self.flush_caches(context) | self.give_idle_slabs(context);
         // An empty block serves whatever fits into a block. A run may need its place; above the limit, only if that helps.
         let usable = context.sizes.usable(place);
         let given = usable > context.map.shape.block_size()
             && (!self.is_above_limit(context) || self.max_usable(context) >= usable)
             && self.give_empty_blocks(context, 0) > 0;
-        drained || flushed || given
+        flushed || given
     }
 
     /// Does the client hold more than it may take? Then it would not get blocks again that it gives back.

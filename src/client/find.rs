@@ -204,6 +204,14 @@ impl Client {
         live_at(context, self.owner.get(), context.map.offset_of(address)?)
     }
 
+    /// The same for who holds no lock: where it begins, and its size.
+    #[inline(never)]
+    pub fn find_locked(&self, address: usize) -> Option<(*mut u8, usize)> {
+        let context = self.context();
+        let _lock = self.lock_shared(context);
+        self.find(address).map(|(found, size)| (context.map.address_of(found.start), size))
+    }
+
     /// The live allocation of this client that begins at an address.
     pub fn find_start(&self, address: usize) -> Option<(Found, usize)> {
         let context = self.context();

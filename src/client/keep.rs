@@ -228,10 +228,15 @@ impl Client {
         (capacity as usize).min(more - 1)
     }
 
-    /// Another size for a piece of a block in at most a block. Some: the piece, and whether it has that size now, in place; if
+    /// Another size for a piece of a block in at most a block. Some: the piece, whose it is, and whether it has that size now, in place; if
     /// not it has to move. None: take the long way.
     #[inline(never)]
-    pub(super) fn packed_short_resize(&self, context: &Context, address: usize, size: usize) -> Option<(Found, bool)> {
+    pub(super) fn packed_short_resize(
+        &self,
+        context: &Context,
+        address: usize,
+        size: usize,
+    ) -> Option<(Found, u32, bool)> {
         let shape = &context.map.shape;
         let offset = address.wrapping_sub(context.map.base().addr());
         let _lock = self.lock_shared_here(context);
@@ -246,7 +251,7 @@ impl Client {
             self.give_hole(context, block, at + new, end, None);
             self.settle(context);
         }
-        Some((found, new <= old || self.packed_lengthen(context, block, end, new - old)))
+        Some((found, self.owner.get(), new <= old || self.packed_lengthen(context, block, end, new - old)))
     }
 
     /// Lengthens the piece that ends at `end` by so many granules of the hole there.

@@ -57,8 +57,8 @@ impl Client {
         self.name.set([0; NAME_SIZE]);
         self.owner.set(owner);
         self.begin(context);
-        self.magic.store(self.expected_magic(), Relaxed);
         self.seal();
+        self.magic.store(self.expected_magic(), Relaxed);
     }
 
     /// The state of a client that holds nothing and remembers nothing.
@@ -109,6 +109,7 @@ impl Client {
     /// Frees everything and starts again.
     pub fn reset(&self) {
         let context = self.context();
+        let _client = self.lock_shared(context);
         self.leave_held(context);
         self.hand_back(context);
         {
@@ -127,6 +128,7 @@ impl Client {
             return;
         }
         let claim = self.claim(context);
+        let _lock = context.lock();
         let mut given = 0;
         if 2 * claim.held > context.watermark.load(Relaxed) {
             given = context.give_owned(claim.owner);
@@ -135,7 +137,7 @@ impl Client {
                 given += context.give_list(list.get());
             }
         }
-        context.account_list(given, &claim);
+        context.account_given(given, &claim);
         self.held.set(0);
     }
 

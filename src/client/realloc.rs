@@ -36,8 +36,8 @@ impl Client {
         let context = self.context();
         if self.is_simple(context) {
             if context.sizes.packed() {
-                if let Some((found, fits)) = self.packed_short_resize(context, address, size) {
-                    return self.packed_short_move(context, &found, fits, size);
+                if let Some((found, owner, fits)) = self.packed_short_resize(context, address, size) {
+                    return self.packed_short_move(context, &found, owner, fits, size);
                 }
             } else if self.second_realloc(context, address, size) {
                 return context.map.address_of(address.wrapping_sub(context.map.base().addr()));
@@ -47,7 +47,7 @@ impl Client {
         if address == 0 || context.busy(self.address()) {
             return self.allocate(request);
         }
-        let Some((found, old_size, changed)) = self.start_locked(context, address) else {
+        let Some((found, owner, old_size, changed)) = self.start_locked(context, address) else {
             return self.refuse_address(context, address);
         };
         if let Some(changed) = changed {
@@ -58,7 +58,8 @@ impl Client {
             let done = {
                 let _lock = self.lock_shared(context);
                 // The lock was not held since it was found.
-                self.is_still(context, &found).then(|| self.in_place(context, &found, old_size, place, request.size))
+                self.is_still(context, &found, owner)
+                    .then(|| self.in_place(context, &found, old_size, place, request.size))
             };
             match done {
                 Some(true) => return context.map.address_of(found.start),
@@ -66,11 +67,11 @@ impl Client {
                 None => return self.refuse_address(context, address),
             }
         }
-        self.move_to(context, &found, old_size, place, &request)
+        self.move_to(context, &found, owner, old_size, place, &request)
     }
 
     /// PACKED: moves a piece that does not fit where it is.
-    fn packed_short_move(&self, context: &Context, found: &Found, fits: bool, size: usize) -> *mut u8 {
+    fn packed_short_move(&self, context: &Context, found: &Found, owner: u32, fits: bool, size: usize) -> *mut u8 {
         let from = context.map.address_of(found.start);
         if fits {
             return from;
@@ -79,22 +80,22 @@ impl Client {
         match context.map.offset_of(moved.addr()) {
             None => moved,
             // Nobody else could have freed it, but the handler, and nobody watches.
-            Some(to) if self.is_short() && self.is_still(context, found) => {
+            Some(to) if self.is_short() && self.is_still(context, found, owner) => {
                 context.map.copy(found.start, to, found.usable.min(size));
                 self.short_free(from.addr());
                 moved
             }
-            to => self.settle_move(context, found, found.usable, None, size, to),
+            Some(to) => self.settle_move(context, found, owner, found.usable, size, Ok(to)),
         }
     }
 
-    /// The live piece that begins at an address, its size, and the first changed byte of its red zone.
-    fn start_locked(&self, context: &Context, address: usize) -> Option<(Found, usize, Option<usize>)> {
+    /// The live piece that begins at an address, whose it is, its size, and the first changed byte of its red zone.
+    fn start_locked(&self, context: &Context, address: usize) -> Option<(Found, u32, usize, Option<usize>)> {
         let _lock = self.lock_shared(context);
         let (found, size) = self.find_start(address)?;
         let guarded = context.has(flags::GUARD);
         let changed = if guarded { guard::first_changed(&context.map, found.start, found.usable) } else { None };
-        Some((found, size, changed))
+        Some((found, self.owner.get(), size, changed))
     }
 
     /// Changes the size without moving, if that can be done; ZERO, GUARD and WIPE are seen to.
@@ -169,6 +170,7 @@ impl Client {
         &self,
         context: &Context,
         found: &Found,
+        owner: u32,
         old_size: usize,
         place: Option<Place>,
         request: &Request,
@@ -190,53 +192,53 @@ impl Client {
             }
             context.map.offset_of(address.addr())
         };
-        self.settle_move(context, found, old_size, place, request.size, new)
+        self.settle_move(context, found, owner, old_size, request.size, new.ok_or(place))
     }
 
-    /// The end of a move, or of staying. Meanwhile the host's handler may have run, or, if the client is shared, another
-    /// thread: nobody who frees twice what is moved here is to be believed.
+    /// The end of a move to an offset, or of staying. Meanwhile the host's handler may have run, or, if the client is shared,
+    /// another thread: nobody who frees twice what is moved here is to be believed, and a reset has ended all that was ours.
     #[inline(never)]
     fn settle_move(
         &self,
         context: &Context,
         found: &Found,
+        owner: u32,
         old_size: usize,
-        place: Option<Place>,
         size: usize,
-        new: Option<usize>,
+        new: Result<usize, Option<Place>>,
     ) -> *mut u8 {
         let address = context.map.address_of(found.start);
         let mut findings = Findings::default();
-        let still = {
+        let (still, ours) = {
             let _lock = self.lock_shared(context);
-            let still = self.is_still(context, found);
+            let still = self.is_still(context, found, owner);
             match new {
                 _ if !still => {}
-                None => return self.stay(context, found, old_size, place, size),
-                Some(new) => {
+                Err(place) => return self.stay(context, found, old_size, place, size),
+                Ok(new) => {
                     context.map.copy(found.start, new, old_size.min(size));
                     // Its red zone was looked at before.
                     let _ = self.free_piece(context, found, &mut findings);
                 }
             }
-            still
+            (still, self.owner.get() == owner)
         };
         self.tell(context, &findings);
         let new = new.map_or(core::ptr::null_mut(), |new| context.map.address_of(new));
         if still {
             return new;
         }
-        if !new.is_null() {
+        if ours && !new.is_null() {
             let _ = self.free(new.addr());
         }
         self.refuse_address(context, address.addr())
     }
 
-    /// Is what was found still there, and live?
+    /// Is what was found while the client had this life still there, and live?
     #[inline(never)]
-    fn is_still(&self, context: &Context, found: &Found) -> bool {
+    fn is_still(&self, context: &Context, found: &Found, owner: u32) -> bool {
         let now = self.startable(context, context.map.address_of(found.start).addr());
-        now.is_some_and(|now| (now.usable, now.code) == (found.usable, found.code))
+        self.owner.get() == owner && now.is_some_and(|now| (now.usable, now.code) == (found.usable, found.code))
     }
 
     /// Says what is wrong with an address.

@@ -244,9 +244,9 @@ impl Context {
         self.account_given(count, claim);
     }
 
-    /// Takes a whole list of blocks back and says how many they were.
+    /// Takes a whole list of blocks back and says how many they were. The lock is held, over all lists of an owner and until they
+    /// are counted: a piece's blocks may be in two lists, and no other may have one of them before the other is free.
     pub fn give_list(&self, head: u32) -> usize {
-        let _lock = self.lock();
         let mut given = 0;
         let mut block = head;
         while block != NONE {
@@ -263,7 +263,8 @@ impl Context {
 
     /// A listed block and those that go with it: the ones of its piece that are in no list.
     pub(crate) fn further(&self, block: usize) -> impl Iterator<Item = usize> {
-        let body = |further: usize| self.map.record(further).owner.load(Relaxed) & 0xff == kind::BODY;
+        let mine = self.map.record(block).owner.load(Relaxed) & !0xff | kind::BODY;
+        let body = move |further: usize| self.map.record(further).owner.load(Relaxed) == mine;
         (block..block + self.piece_blocks(block)).filter(move |&further| further == block || body(further))
     }
 
@@ -282,7 +283,6 @@ impl Context {
     /// The same by a look at every block: for an owner that holds most of them. To follow links is slower then, since each
     /// has to wait for the one before.
     pub fn give_owned(&self, owner: u32) -> usize {
-        let _lock = self.lock();
         let (watermark, free) = (self.watermark.load(Relaxed), self.free_set());
         let mut given = 0;
         for first in (0..watermark).step_by(64) {
@@ -300,20 +300,15 @@ impl Context {
         given
     }
 
-    /// The other half of `give_list` and `give_owned`.
-    pub fn account_list(&self, count: usize, claim: &Claim) {
-        let _lock = self.lock();
-        self.account_given(count, claim);
-    }
-
     #[inline]
     fn free_one(&self, block: usize) {
         self.map.record(block).owner.store(0, Relaxed);
         self.free_set().set(block);
     }
 
+    /// The other half of giving: `count` blocks more are free. The lock is held.
     #[inline(never)]
-    fn account_given(&self, count: usize, claim: &Claim) {
+    pub fn account_given(&self, count: usize, claim: &Claim) {
         let promised = claim.unheld_guarantee(claim.held - count) - claim.unheld_guarantee(claim.held);
         self.set_aside.store(self.set_aside.load(Relaxed) + promised, Relaxed);
         self.free_blocks.store(self.free_blocks.load(Relaxed) + count, Relaxed);

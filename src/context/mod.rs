@@ -291,6 +291,7 @@ impl Context {
 
     /// Free blocks that are nobody's guarantee.
     pub fn free_for_all(&self) -> usize {
+        let _lock = self.lock();
         self.free_blocks.load(Relaxed).saturating_sub(self.set_aside.load(Relaxed))
     }
 

@@ -13,7 +13,6 @@
 
 use super::Context;
 use crate::layout::FIRST_SLOTS;
-use crate::memory::kind;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// One more than the highest life.
@@ -84,21 +83,18 @@ impl Context {
         }
     }
 
-    /// Clears the unit words of blocks that no buddy allocator uses: only these can carry lives that have ended.
+    /// Clears the words of units that say another life than their block's record: only these can carry lives that have ended. (An
+    /// owner may be writing words of its own just now.)
     fn forget_old_lives(&self) {
         if self.map.shape.packed {
             return;
         }
-        for block in 0..self.watermark.load(Relaxed) {
-            let what = self.map.record(block).owner.load(Relaxed) & 0xff;
-            let first = self.map.first_unit(block);
-            let skip = match what {
-                kind::BUDDY => continue,
-                kind::HEAD => 1,
-                _ => 0,
-            };
-            for unit in first + skip..first + self.map.shape.units_per_block() {
-                self.map.unit(unit).store(0, Relaxed);
+        let units = self.map.shape.units_per_block().trailing_zeros();
+        for unit in 0..self.watermark.load(Relaxed) << units {
+            let word = self.map.unit(unit);
+            let old = word.load(Relaxed);
+            if (old ^ self.map.record(unit >> units).owner.load(Relaxed)) & !0xff != 0 {
+                let _ = word.compare_exchange(old, 0, Relaxed, Relaxed);
             }
         }
     }

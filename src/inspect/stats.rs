@@ -69,17 +69,17 @@ impl Client {
     pub fn stats(&self) -> Stats {
         let context = self.context();
         let shape = &context.map.shape;
-        let held_size = self.held_size();
+        let _lock = self.lock_shared(context);
+        let held_size = (self.held.get() as usize) << shape.block_shift;
         let mut stats = Stats {
             held_size,
             overhead_size: SLOT_SIZE + (held_size >> shape.block_shift) * records_per_block(context),
             ..Stats::default()
         };
-        for (_, size) in self.allocations(context, false) {
+        for (_, size) in self.allocations(context, true) {
             stats.live_count += 1;
             stats.live_size += size;
         }
-        let _lock = self.lock_shared(context);
         stats.failed_count = self.failed_count.get() as usize;
         stats.largest_failed = self.largest_failed.get();
         let mut largest = 0;
@@ -156,7 +156,10 @@ impl Client {
 pub fn cached_blocks(context: &Context) -> usize {
     let is_empty = |&block: &usize| {
         let slot = context.map.record(block).slot.load(Relaxed);
-        Client::in_slot(context, slot).is_some_and(|client| client.is_block_empty(context, block))
+        Client::in_slot(context, slot).is_some_and(|client| {
+            let _lock = client.lock_shared(context);
+            client.is_block_empty(context, block)
+        })
     };
     (0..context.watermark.load(Acquire)).filter(is_empty).count()
 }

@@ -1,0 +1,210 @@
+/*
+ * threads_races.c: what one thread does in a few instructions between two looks of another: clients that end beside others'
+ * runs, clients that are reset while they are used, sizes asked while the neighbours change. Public API only. Each of these once
+ * failed in a few seconds; here they run for as long as a suite has time.
+ */
+#include "vt_ctx.h"
+#include <pthread.h>
+
+enum { BLOCK = 16384, PIECES = 24 };
+
+static vmma_context_t *context;
+static vmma_client_t *client;
+static int running;
+
+static int goes_on(void) { return __atomic_load_n(&running, __ATOMIC_ACQUIRE); }
+
+/* Runs `other` while `body` does its rounds. */
+static void beside(void *(*other)(void *), void (*body)(int), int rounds)
+{
+    pthread_t t;
+    running = 1;
+    if (pthread_create(&t, NULL, other, NULL))
+        exit(2);
+    for (int i = 0; i < rounds; i++)
+        body(i);
+    __atomic_store_n(&running, 0, __ATOMIC_RELEASE);
+    pthread_join(t, NULL);
+}
+
+/* ---- a client ends beside another's runs ---- */
+
+static void *come_and_go(void *arg)
+{
+    vt_random r = {5};
+    (void)arg;
+    while (goes_on()) {
+        vmma_client_t *k = vmma_create_client(context);
+        for (int i = 0; k && i < 6; i++)
+            (void)vmma_alloc(k, BLOCK + vt_below(&r, 3 * BLOCK));
+        if (k && vt_below(&r, 3) == 0)
+            CHECK_ST(vmma_reset_client(k), VMMA_OK, "a client is reset beside others");
+        if (k)
+            CHECK_ST(vmma_delete_client(k), VMMA_OK, "a client ends beside others");
+    }
+    return NULL;
+}
+
+static void run_comes_and_goes(int i)
+{
+    size_t size = BLOCK + 1 + (size_t)i % 7 * 5000;
+    unsigned char *p = (unsigned char *)vmma_alloc(client, size);
+    if (!p)
+        return;
+    p[0] = p[size - 1] = (unsigned char)i;
+    CHECK(p[0] == (unsigned char)i && p[size - 1] == (unsigned char)i, "a run beside a client that ends keeps its content");
+    CHECK_ST(vmma_free(client, p), VMMA_OK, "a run beside a client that ends is freed by its owner");
+}
+
+static void ends_beside_runs(vmma_flags_t f)
+{
+    vt_mode("%s, ends beside runs", vt_flags_text(f));
+    context = vmma_create_context(NULL, 1 << 20, 0, BLOCK, f);
+    client = vmma_create_client(context);
+    beside(come_and_go, run_comes_and_goes, (int)vt_loops(400000, 3000));
+    CHECK_ST(vmma_check_context(context), VMMA_OK, "vmma_check_context after clients ended beside runs");
+    vmma_delete_context(context);
+}
+
+/* ---- a shared client is reset while it is used ---- */
+
+static void *use(void *arg)
+{
+    vt_random r = {9};
+    void *p[PIECES] = {0};
+    (void)arg;
+    while (goes_on()) {
+        unsigned i = vt_below(&r, PIECES);
+        size_t n = vt_log_size(&r, 1, 40000);
+        if (vt_below(&r, 3) == 0)
+            p[i] = vmma_realloc(client, p[i], n);
+        else if (p[i])
+            (void)vmma_free(client, p[i]), p[i] = NULL;
+        else
+            p[i] = vmma_alloc(client, n);
+    }
+    return NULL;
+}
+
+static void reset_once(int i)
+{
+    CHECK_ST(vmma_reset_client(client), VMMA_OK, "a shared client is reset while it is used");
+    if (i % 16 == 0)
+        CHECK_ST(vmma_check_client(client), VMMA_OK, "a client that is reset while it is used is sound");
+}
+
+static void reset_while_used(vmma_flags_t f)
+{
+    f |= VMMA_FLAG_SHARED_CLIENTS;
+    vt_mode("%s, reset while used", vt_flags_text(f));
+    context = vmma_create_context(NULL, 4 << 20, 0, BLOCK, f);
+    client = vmma_create_client(context);
+    vmma_client_t *honest = vmma_create_client(context);
+    unsigned char *kept = (unsigned char *)vmma_alloc(honest, 50000);
+    NEED(kept != NULL, "memory of an honest client");
+    vt_fill(kept, 50000, 3);
+    beside(use, reset_once, (int)vt_loops(20000, 200));
+    CHECK(vt_filled(kept, 50000, 3), "the honest client's memory is as it was");
+    CHECK_ST(vmma_free(honest, kept), VMMA_OK, "and it can be freed");
+    CHECK_ST(vmma_check_context(context), VMMA_OK, "vmma_check_context after resets");
+    CHECK_ST(vmma_reset_client(client), VMMA_OK, "one more reset");
+    CHECK_EQ(vt_client_stats(client).live_count, 0, "a reset frees all");
+    vmma_delete_context(context);
+}
+
+/* ---- sizes are asked while the neighbours change ---- */
+
+static unsigned char *mine[PIECES];
+static size_t sizes[PIECES];
+
+static void *change_neighbours(void *arg)
+{
+    vt_random r = {4711};
+    void *p[PIECES] = {0};
+    (void)arg;
+    while (goes_on()) {
+        unsigned i = vt_below(&r, PIECES);
+        if (p[i]) {
+            CHECK_ST(vmma_free(client, p[i]), VMMA_OK, "neighbours come and go");
+            p[i] = NULL;
+        } else {
+            p[i] = vmma_alloc(client, 16 + vt_below(&r, vt_below(&r, 4) ? 200 : 3000));
+        }
+    }
+    return NULL;
+}
+
+static void ask_all(int round)
+{
+    (void)round;
+    for (int i = 0; i < PIECES; i++) {
+        size_t size = 0;
+        CHECK_EQ(vmma_get_size(client, mine[i]), sizes[i], "vmma_get_size while the neighbours change");
+        CHECK_EQ(vmma_test_address(client, mine[i] + sizes[i] - 1), 1, "vmma_test_address while the neighbours change");
+        CHECK_PTR(vmma_find_allocation(client, mine[i] + sizes[i] - 1, &size), mine[i], "vmma_find_allocation while the neighbours change");
+        CHECK_EQ(size, sizes[i], "and its size");
+    }
+}
+
+static void asked_meanwhile(vmma_flags_t f)
+{
+    f |= VMMA_FLAG_SHARED_CLIENTS;
+    vt_mode("%s, asked meanwhile", vt_flags_text(f));
+    context = vmma_create_context(NULL, 8 << 20, 0, 65536, f);
+    client = vmma_create_client(context);
+    void *gap[PIECES];
+    for (int i = 0; i < PIECES; i++) {
+        mine[i] = (unsigned char *)vmma_alloc(client, 16 + (size_t)(i * 37 % 300));
+        gap[i] = vmma_alloc(client, 16 + (size_t)(i * 53 % 200));
+        NEED(mine[i] && gap[i], "pieces");
+        sizes[i] = vmma_get_size(client, mine[i]);
+    }
+    for (int i = 0; i < PIECES; i++)
+        CHECK_ST(vmma_free(client, gap[i]), VMMA_OK, "gaps");
+    CHECK_ST(vmma_trim_client(client), VMMA_OK, "that nothing keeps");
+    beside(change_neighbours, ask_all, (int)vt_loops(5000, 100));
+    CHECK_ST(vmma_check_context(context), VMMA_OK, "vmma_check_context after questions");
+    vmma_delete_context(context);
+}
+
+/* ---- blocks that a guarantee has set aside are taken and given back ---- */
+
+static size_t free_blocks;
+
+static void *take_and_give(void *arg)
+{
+    (void)arg;
+    while (goes_on())
+        CHECK_ST(vmma_free(client, vmma_alloc(client, 20 * BLOCK)), VMMA_OK, "what was set aside is used");
+    return NULL;
+}
+
+static void count_free(int i)
+{
+    (void)i;
+    CHECK_EQ(vmma_get_free_blocks(context), free_blocks, "vmma_get_free_blocks does not change while a guarantee is used");
+}
+
+static void counted_meanwhile(void)
+{
+    vt_mode("THREADS, counted meanwhile");
+    context = vmma_create_context(NULL, 2 << 20, 0, BLOCK, VMMA_FLAG_THREADS);
+    client = vmma_create_client(context);
+    CHECK_ST(vmma_set_guarantee(client, 30 * BLOCK), VMMA_OK, "a guarantee");
+    free_blocks = vmma_get_free_blocks(context);
+    beside(take_and_give, count_free, (int)vt_loops(100000, 1000));
+    vmma_delete_context(context);
+}
+
+int main(void)
+{
+    vt_begin("threads_races");
+    ends_beside_runs(VMMA_FLAG_THREADS);
+    if (vt_has(VMMA_FLAG_PACKED))
+        ends_beside_runs(VMMA_FLAG_THREADS | VMMA_FLAG_PACKED);
+    vt_each_mode(reset_while_used);
+    vt_each_mode(asked_meanwhile);
+    counted_meanwhile();
+    vt_mode("-");
+    return vt_end();
+}
