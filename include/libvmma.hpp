@@ -24,11 +24,13 @@
 
 #include "libvmma.h"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <exception>
 #include <limits>
+#include <memory>
 #include <new>
 #include <string>
 #include <string_view>
@@ -142,7 +144,9 @@ class pending {
         try {
             return body();
         } catch (...) {
-            if (!what_) what_ = std::current_exception(); // the first one tells the cause
+            while (taken_.test_and_set(std::memory_order_acquire)) {} // with THREADS two may throw at once
+            if (!what_) what_ = std::current_exception();              // the first one tells the cause
+            taken_.clear(std::memory_order_release);
             return stopped;
         }
 #else
@@ -163,7 +167,10 @@ class pending {
 
   private:
     std::exception_ptr what_;
+    std::atomic_flag taken_ = ATOMIC_FLAG_INIT;
 };
+
+constexpr int stop_code = 1;
 
 // A visitor returns nothing (go on) or an int (non-zero stops). A bool would leave open
 // whether true means "go on" or "stop", so it does not compile.
@@ -176,7 +183,9 @@ int visit(F &f, Args &&...args) {
         f(std::forward<Args>(args)...);
         return 0;
     } else {
-        return static_cast<int>(f(std::forward<Args>(args)...));
+        const result said = f(std::forward<Args>(args)...);
+        const int cut = static_cast<int>(said);
+        return cut == 0 && said != 0 ? stop_code : cut;
     }
 }
 
@@ -187,7 +196,13 @@ struct call_frame {
     explicit call_frame(F &callable) : f(callable), thrown() {}
 };
 
-constexpr int stop_code = 1;
+// A handler's callable, where the library's C side may call it: it outlives the handler's owner if it has to.
+template <class F>
+struct kept {
+    F f;
+    pending thrown;
+    explicit kept(F callable) : f(std::move(callable)), thrown() {}
+};
 
 } // namespace detail
 
@@ -284,7 +299,7 @@ class client : public client_ref {
     client &operator=(client &&other) noexcept {
         if (this != &other) {
             destroy();
-            handle_ = other.release();
+            std::swap(handle_, other.handle_); // BUSY: what this one had ends with the other
         }
         return *this;
     }
@@ -320,10 +335,8 @@ class context {
     context &operator=(const context &) = delete;
     context(context &&other) noexcept : handle_(other.release()) {}
     context &operator=(context &&other) noexcept {
-        if (this != &other) {
-            destroy();
-            handle_ = other.release();
-        }
+        // What this one had ends with the other: a client that stands beside it is assigned after it, and ends before.
+        std::swap(handle_, other.handle_);
         return *this;
     }
     ~context() { destroy(); }
@@ -429,46 +442,53 @@ class context {
 template <class F>
 class oom_handler {
   public:
-    oom_handler(client_ref on, F f) : on_(on), f_(std::move(f)) { vmma_set_oom_handler(on_.get(), &step, this); }
-    ~oom_handler() { vmma_set_oom_handler(on_.get(), nullptr, nullptr); }
+    oom_handler(client_ref on, F f) : on_(on), kept_(new detail::kept<F>(std::move(f))) {
+        vmma_set_oom_handler(on_.get(), &step, kept_.get());
+    }
+    // In a callback that forbids it the handler stays; so does what it calls.
+    ~oom_handler() {
+        if (vmma_set_oom_handler(on_.get(), nullptr, nullptr) == VMMA_E_BUSY) (void)kept_.release();
+    }
     oom_handler(const oom_handler &) = delete;
     oom_handler &operator=(const oom_handler &) = delete;
 
-    bool threw() const noexcept { return !thrown_.empty(); }
-    void rethrow() { thrown_.rethrow(); }
-    std::exception_ptr take() noexcept { return thrown_.take(); }
+    bool threw() const noexcept { return !kept_->thrown.empty(); }
+    void rethrow() { kept_->thrown.rethrow(); }
+    std::exception_ptr take() noexcept { return kept_->thrown.take(); }
 
   private:
     static int step(vmma_client_t *handle, std::size_t size, int reason, void *user) noexcept {
-        auto &self = *static_cast<oom_handler *>(user);
-        return self.thrown_.run(0, [&] { return self.f_(client_ref(handle), size, status(reason)) ? 1 : 0; });
+        auto &kept = *static_cast<detail::kept<F> *>(user);
+        return kept.thrown.run(0, [&] { return kept.f(client_ref(handle), size, status(reason)) ? 1 : 0; });
     }
     client_ref on_;
-    F f_;
-    detail::pending thrown_;
+    std::unique_ptr<detail::kept<F>> kept_;
 };
 
 // void f(const vmma_error_t &). What f throws is kept, as above.
 template <class F>
 class error_handler {
   public:
-    error_handler(const context &on, F f) : on_(on.get()), f_(std::move(f)) { vmma_set_error_handler(on_, &step, this); }
-    ~error_handler() { vmma_set_error_handler(on_, nullptr, nullptr); }
+    error_handler(const context &on, F f) : on_(on.get()), kept_(new detail::kept<F>(std::move(f))) {
+        vmma_set_error_handler(on_, &step, kept_.get());
+    }
+    ~error_handler() {
+        if (vmma_set_error_handler(on_, nullptr, nullptr) == VMMA_E_BUSY) (void)kept_.release(); // as above
+    }
     error_handler(const error_handler &) = delete;
     error_handler &operator=(const error_handler &) = delete;
 
-    bool threw() const noexcept { return !thrown_.empty(); }
-    void rethrow() { thrown_.rethrow(); }
-    std::exception_ptr take() noexcept { return thrown_.take(); }
+    bool threw() const noexcept { return !kept_->thrown.empty(); }
+    void rethrow() { kept_->thrown.rethrow(); }
+    std::exception_ptr take() noexcept { return kept_->thrown.take(); }
 
   private:
     static void step(vmma_context_t *, const vmma_error_t *error, void *user) noexcept {
-        auto &self = *static_cast<error_handler *>(user);
-        self.thrown_.run(0, [&] { self.f_(*error); return 0; });
+        auto &kept = *static_cast<detail::kept<F> *>(user);
+        kept.thrown.run(0, [&] { kept.f(*error); return 0; });
     }
     vmma_context_t *on_;
-    F f_;
-    detail::pending thrown_;
+    std::unique_ptr<detail::kept<F>> kept_;
 };
 
 // ---------------------------------------------------------------- the standard interfaces

@@ -726,7 +726,7 @@ pub unsafe extern "C" fn vmma_lua_alloc(
 /// Cost: a small fixed number of table reads. Threads: client.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vmma_test_address(client: *const vmma_client_t, address: *const c_void) -> c_int {
-    live(client).is_some_and(|client| client.find_locked(address.addr()).is_some()) as c_int
+    live(client).is_some_and(|client| client.find_locked(address.addr(), false).is_some()) as c_int
 }
 
 /// Tells the real size of an allocation in bytes. (0.4.0)
@@ -739,8 +739,7 @@ pub unsafe extern "C" fn vmma_test_address(client: *const vmma_client_t, address
 /// Cost: a small fixed number of table reads. Threads: client.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vmma_get_size(client: *const vmma_client_t, ptr: *const c_void) -> usize {
-    let found = live(client).and_then(|client| client.find_locked(ptr.addr()));
-    found.filter(|(start, _)| start.addr() == ptr.addr()).map_or(0, |(_, size)| size)
+    live(client).map_or(0, |client| client.find_locked(ptr.addr(), true).map_or(0, |(_, size)| size))
 }
 
 /// Finds the live allocation of this client that holds an address.
@@ -758,7 +757,7 @@ pub unsafe extern "C" fn vmma_find_allocation(
     size: *mut usize,
 ) -> *mut c_void {
     let Some(client) = live(client) else { return ptr::null_mut() };
-    let Some((start, bytes)) = client.find_locked(address.addr()) else { return ptr::null_mut() };
+    let Some((start, bytes)) = client.find_locked(address.addr(), false) else { return ptr::null_mut() };
     if !size.is_null() {
         // SAFETY: the caller gives a place for a size, or NULL.
         unsafe { *size = bytes };

@@ -234,6 +234,7 @@ static void many_at_once(vmma_flags_t f)
     }
     CHECK_EQ(e.count, 0, "all of them still wait");
     CHECK_ST(vmma_free(k, large), VMMA_OK, "a large free keeps its result, whatever it pushes out");
+    CHECK(vt_client_stats(k).cached_size * 2 <= vmma_get_held_size(k), "at most half of what the client holds is in quarantine, whatever was written");
     CHECK_ST(vmma_trim_client(k), VMMA_OK, "and so does a trim");
     CHECK_EQ(e.count, PIECES, "of each write into quarantined memory the handler is told, however many leave at once");
     CHECK_ST(vmma_check_context(c), VMMA_OK, "vmma_check_context after it");

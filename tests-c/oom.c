@@ -15,11 +15,12 @@ typedef struct oom {
     size_t size;
     size_t request;          /* of one block */
     void *moved;             /* what realloc is about to move */
+    size_t half;             /* the size to which the handler shrinks it */
     int first;               /* from this one on p has small pieces */
 } oom;
 
 enum { NOTHING, FREE_ONE, FREE_OTHERS, DELETE_OTHER, TRIM_CONTEXT, RAISE, RAISE_ONCE, FORBIDDEN, NESTED, FREE_ONCE, TRIM_OTHER, RESET_OTHER,
-       FREE_MOVED, FREE_SMALL, RESET_AND_FREE };
+       FREE_MOVED, SHRINK_MOVED, FREE_SMALL, RESET_AND_FREE };
 
 static int on_oom(vmma_client_t *k, size_t size, int reason, void *user)
 {
@@ -41,6 +42,10 @@ static int on_oom(vmma_client_t *k, size_t size, int reason, void *user)
         return o->answer;
     case FREE_MOVED:
         CHECK_ST(vmma_free(k, o->moved), VMMA_OK, "the handler frees what realloc is about to move");
+        CHECK_ST(vmma_free(k, o->p[--o->n]), VMMA_OK, "and makes room");
+        return 1;
+    case SHRINK_MOVED:
+        CHECK_PTR(vmma_realloc(k, o->moved, o->half), o->moved, "the handler shrinks what realloc is about to move");
         CHECK_ST(vmma_free(k, o->p[--o->n]), VMMA_OK, "and makes room");
         return 1;
     case FREE_OTHERS:
@@ -323,6 +328,40 @@ static void freed_meanwhile(vmma_flags_t f)
     }
 }
 
+/* The same piece, with another size: it is moved as it is now. */
+static void shrunk_meanwhile(vmma_flags_t f)
+{
+    static const size_t pairs[][2] = {{20, 18}, {60, 58}, {100, 78}, {500, 270}, {1300, 1100}};
+    f |= VMMA_FLAG_ZERO;
+    for (unsigned i = 0; vt_has(f) && i < VT_COUNT(pairs); i++) {
+        size_t size = pairs[i][0];
+        oom o;
+        open_full(&o, f, 0, 0);
+        vt_mode("%s %zu bytes, shrunk while they are moved", vt_flags_text(f), size);
+        CHECK_ST(vmma_free(o.k, o.p[--o.n]), VMMA_OK, "room for a small one");
+        o.moved = vmma_alloc(o.k, size);
+        void *beside = vmma_alloc(o.k, size);
+        NEED(o.moved && beside, "two small ones");
+        vt_fill(o.moved, size, 7);
+        o.half = pairs[i][1];
+        o.act = SHRINK_MOVED;
+        unsigned char *moved = (unsigned char *)vmma_realloc(o.k, o.moved, o.request);
+        CHECK(moved != NULL && o.calls == 1, "what is shrunk meanwhile is moved");
+        if (moved) {
+            size_t zero = 0, usable = vmma_get_size(o.k, moved);
+            CHECK(vt_filled(moved, o.half, 7), "its content is kept");
+            for (size_t b = size; b < usable; b++)
+                zero += moved[b] == 0;
+            CHECK_EQ(zero, usable - size, "and what is new is zero");
+            if (f & VMMA_FLAG_GUARD)
+                for (size_t b = o.half; b < size; b++)
+                    CHECK_EQ(moved[b], 0, "no red zone becomes content");
+        }
+        CHECK_ST(vmma_check_context(o.c), VMMA_OK, "vmma_check_context after it");
+        vmma_delete_context(o.c);
+    }
+}
+
 /* Small pieces of another client: each call frees one, so it is called once more, and no more often. */
 static void each_free_counts(vmma_flags_t f)
 {
@@ -357,6 +396,7 @@ int main(void)
     if (vt_has(VMMA_FLAG_PACKED))
         each_free_counts(VMMA_FLAG_THREADS | VMMA_FLAG_PACKED);
     vt_each_mode(freed_meanwhile);
+    vt_each_mode(shrunk_meanwhile);
     vt_each_mode(who_calls);
     return vt_end();
 }

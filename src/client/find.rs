@@ -204,12 +204,14 @@ impl Client {
         live_at(context, self.owner.get(), context.map.offset_of(address)?)
     }
 
-    /// The same for who holds no lock: where it begins, and its size.
+    /// The same for who holds no lock: where it begins, and its size. `start`: only if it begins at the address.
     #[inline(never)]
-    pub fn find_locked(&self, address: usize) -> Option<(*mut u8, usize)> {
+    pub fn find_locked(&self, address: usize, start: bool) -> Option<(*mut u8, usize)> {
         let context = self.context();
         let _lock = self.lock_shared(context);
-        self.find(address).map(|(found, size)| (context.map.address_of(found.start), size))
+        let (found, size) = self.find(address)?;
+        let begins = context.map.address_of(found.start);
+        (!start || begins.addr() == address).then_some((begins, size))
     }
 
     /// The live allocation of this client that begins at an address.

@@ -74,15 +74,13 @@ impl Client {
         if address == 0 {
             return 0;
         }
-        let mut findings = Findings::default();
-        let result = {
-            let _lock = self.lock_shared(context);
-            match self.startable(context, address) {
-                Some(found) => Ok((self.free_piece(context, &found, &mut findings), found)),
-                None => Err(self.what_is_wrong(context, address)),
+        let result = self.told_by_and_by(context, |findings| match self.startable(context, address) {
+            Some(found) if self.make_way(context, &found, findings) => {
+                Some(Ok((self.free_piece(context, &found), found)))
             }
-        };
-        self.tell(context, &findings);
+            Some(_) => None,
+            None => Some(Err(self.what_is_wrong(context, address))),
+        });
         match result {
             Ok((None, _)) => 0,
             Ok((Some((changed, size)), found)) => {
@@ -132,12 +130,7 @@ impl Client {
     }
 
     /// Frees a live piece. Some: its red zone was written, at that byte; and its size.
-    pub(super) fn free_piece(
-        &self,
-        context: &Context,
-        found: &Found,
-        findings: &mut Findings,
-    ) -> Option<(usize, usize)> {
+    pub(super) fn free_piece(&self, context: &Context, found: &Found) -> Option<(usize, usize)> {
         let map = &context.map;
         let size = found.size(context);
         let overrun =
@@ -145,15 +138,9 @@ impl Client {
         map.set_live(found.start >> map.shape.granule_shift, false);
         map.tools.end(map.address_of(found.start), size);
         context.made_progress();
-        if context.has(flags::QUARANTINE) {
-            // More than this call can tell of stay for the next one.
-            while findings.count < EVICTIONS && self.quarantine_full(context, found.usable) {
-                findings.add(self.quarantine_evict(context));
-            }
-            if self.quarantine_put(context, found.start, found.usable) {
-                self.settle(context);
-                return overrun.map(|changed| (changed, size));
-            }
+        if self.quarantine_put(context, found.start, found.usable) {
+            self.settle(context);
+            return overrun.map(|changed| (changed, size));
         }
         if context.has(flags::WIPE) {
             map.wipe(found.start, found.usable);
@@ -161,6 +148,32 @@ impl Client {
         self.retire(context, found);
         self.settle(context);
         overrun.map(|changed| (changed, size))
+    }
+
+    /// Lets pieces out of quarantine for one that is to go in, as many as one go can tell of. False: there have to be more.
+    pub(super) fn make_way(&self, context: &Context, found: &Found, findings: &mut Findings) -> bool {
+        for _ in 0..EVICTIONS {
+            if !self.quarantine_full(context, found.usable) {
+                break;
+            }
+            findings.add(self.quarantine_evict(context));
+        }
+        !self.quarantine_full(context, found.usable)
+    }
+
+    /// Does something under a shared client's lock, and tells what was found when the lock is free again; until it is done.
+    pub(super) fn told_by_and_by<T>(&self, context: &Context, work: impl Fn(&mut Findings) -> Option<T>) -> T {
+        loop {
+            let mut findings = Findings::default();
+            let done = {
+                let _lock = self.lock_shared(context);
+                work(&mut findings)
+            };
+            self.tell(context, &findings);
+            if let Some(done) = done {
+                return done;
+            }
+        }
     }
 
     /// Puts a piece that is neither live nor in quarantine any more where it serves again.

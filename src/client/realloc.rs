@@ -6,7 +6,6 @@
 
 use super::alloc::Request;
 use super::find::Found;
-use super::free::Findings;
 use super::{Client, code};
 use crate::context::Context;
 use crate::flags;
@@ -58,8 +57,8 @@ impl Client {
             let done = {
                 let _lock = self.lock_shared(context);
                 // The lock was not held since it was found.
-                self.is_still(context, &found, owner)
-                    .then(|| self.in_place(context, &found, old_size, place, request.size))
+                self.still(context, address, owner)
+                    .map(|(found, old_size)| self.in_place(context, &found, old_size, place, request.size))
             };
             match done {
                 Some(true) => return context.map.address_of(found.start),
@@ -67,7 +66,7 @@ impl Client {
                 None => return self.refuse_address(context, address),
             }
         }
-        self.move_to(context, &found, owner, old_size, place, &request)
+        self.move_to(context, &found, owner, place, &request)
     }
 
     /// PACKED: moves a piece that does not fit where it is.
@@ -77,16 +76,17 @@ impl Client {
             return from;
         }
         let moved = self.packed_short_alloc(context, size);
-        match context.map.offset_of(moved.addr()) {
-            None => moved,
-            // Nobody else could have freed it, but the handler, and nobody watches.
-            Some(to) if self.is_short() && self.is_still(context, found, owner) => {
-                context.map.copy(found.start, to, found.usable.min(size));
-                self.short_free(from.addr());
-                moved
-            }
-            Some(to) => self.settle_move(context, found, owner, found.usable, size, Ok(to)),
+        let Some(to) = context.map.offset_of(moved.addr()) else { return moved };
+        // Nobody else could have freed it, but the handler, and nobody watches.
+        if self.is_short()
+            && let Some((now, old_size)) = self.still(context, from.addr(), owner)
+            && now.start != to
+        {
+            context.map.copy(now.start, to, old_size.min(size));
+            self.short_free(from.addr());
+            return moved;
         }
+        self.settle_move(context, from.addr(), owner, size, Ok(to))
     }
 
     /// The live piece that begins at an address, whose it is, its size, and the first changed byte of its red zone.
@@ -171,12 +171,10 @@ impl Client {
         context: &Context,
         found: &Found,
         owner: u32,
-        old_size: usize,
         place: Option<Place>,
         request: &Request,
     ) -> *mut u8 {
-        let room = if context.has(flags::GUARD) { found.usable - guard::RED_ZONE } else { found.usable };
-        let stays = request.size <= room;
+        let stays = request.size <= Self::room(context, found);
         let usable = place.map_or(usize::MAX, |place| context.sizes.usable(place));
         let new = if stays {
             // Moving pays where it gives a quarter of the memory back.
@@ -192,53 +190,59 @@ impl Client {
             }
             context.map.offset_of(address.addr())
         };
-        self.settle_move(context, found, owner, old_size, request.size, new.ok_or(place))
+        let address = context.map.address_of(found.start).addr();
+        self.settle_move(context, address, owner, request.size, new.ok_or(place))
+    }
+
+    /// The longest request that a piece could serve where it is.
+    fn room(context: &Context, found: &Found) -> usize {
+        if context.has(flags::GUARD) { found.usable - guard::RED_ZONE } else { found.usable }
     }
 
     /// The end of a move to an offset, or of staying. Meanwhile the host's handler may have run, or, if the client is shared,
-    /// another thread: nobody who frees twice what is moved here is to be believed, and a reset has ended all that was ours.
+    /// another thread: whoever freed what is moved here is told so, what has another size now is moved as it is, and a reset
+    /// has ended all that was ours.
     #[inline(never)]
     fn settle_move(
         &self,
         context: &Context,
-        found: &Found,
+        address: usize,
         owner: u32,
-        old_size: usize,
         size: usize,
         new: Result<usize, Option<Place>>,
     ) -> *mut u8 {
-        let address = context.map.address_of(found.start);
-        let mut findings = Findings::default();
-        let (still, ours) = {
-            let _lock = self.lock_shared(context);
-            let still = self.is_still(context, found, owner);
-            match new {
-                _ if !still => {}
-                Err(place) => return self.stay(context, found, old_size, place, size),
-                Ok(new) => {
-                    context.map.copy(found.start, new, old_size.min(size));
-                    // Its red zone was looked at before.
-                    let _ = self.free_piece(context, found, &mut findings);
-                }
+        // Where it is now; or else whether the new place is still ours.
+        let end = self.told_by_and_by(context, |findings| match (self.still(context, address, owner), new) {
+            // Freed, and its place is part of the new one's.
+            (Some((now, _)), Ok(new)) if now.start == new => Some(Err(true)),
+            (Some((now, old_size)), Ok(new)) => self.make_way(context, &now, findings).then(|| {
+                context.map.copy(now.start, new, old_size.min(size));
+                // Its red zone was looked at before.
+                let _ = self.free_piece(context, &now);
+                Ok(new)
+            }),
+            (Some((now, old_size)), Err(place)) if size <= Self::room(context, &now) => {
+                self.stay(context, &now, old_size, place, size);
+                Some(Ok(now.start))
             }
-            (still, self.owner.get() == owner)
-        };
-        self.tell(context, &findings);
-        let new = new.map_or(core::ptr::null_mut(), |new| context.map.address_of(new));
-        if still {
-            return new;
+            _ => Some(Err(self.owner.get() == owner)),
+        });
+        match end {
+            Ok(start) => context.map.address_of(start),
+            Err(ours) => {
+                if ours && let Ok(new) = new {
+                    let _ = self.free(context.map.address_of(new).addr());
+                }
+                self.refuse_address(context, address)
+            }
         }
-        if ours && !new.is_null() {
-            let _ = self.free(new.addr());
-        }
-        self.refuse_address(context, address.addr())
     }
 
-    /// Is what was found while the client had this life still there, and live?
+    /// The live piece that begins at an address, and its size, if the client has this life still. A shared client's lock is held.
     #[inline(never)]
-    fn is_still(&self, context: &Context, found: &Found, owner: u32) -> bool {
-        let now = self.startable(context, context.map.address_of(found.start).addr());
-        self.owner.get() == owner && now.is_some_and(|now| (now.usable, now.code) == (found.usable, found.code))
+    fn still(&self, context: &Context, address: usize, owner: u32) -> Option<(Found, usize)> {
+        let now = self.startable(context, address).filter(|_| self.owner.get() == owner)?;
+        Some((now, now.size(context)))
     }
 
     /// Says what is wrong with an address.
@@ -256,7 +260,7 @@ impl Client {
     }
 
     /// Stays in a place that is larger than need be, cut as far as it can be.
-    fn stay(&self, context: &Context, found: &Found, old_size: usize, place: Option<Place>, size: usize) -> *mut u8 {
+    fn stay(&self, context: &Context, found: &Found, old_size: usize, place: Option<Place>, size: usize) {
         let mut usable = found.usable;
         let map = &context.map;
         if found.code == code::HEAD && !matches!(place, Some(Place::Blocks { .. })) && usable > map.shape.block_size() {
@@ -269,6 +273,5 @@ impl Client {
             self.settle(context);
         }
         self.dress(context, found.start, usable, old_size, size);
-        map.address_of(found.start)
     }
 }

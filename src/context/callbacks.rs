@@ -115,7 +115,7 @@ impl Context {
     }
 
     /// May this thread not change `client` now?
-    #[inline]
+    #[inline(never)]
     pub fn busy(&self, client: usize) -> bool {
         self.inside(ASKING, client)
     }

@@ -104,10 +104,16 @@ impl<M: Threading> Client<'_, M> {
             return Ok(NonNull::slice_from_raw_parts(memory, layout.size()));
         }
         let new = self.request(layout, false)?;
+        // The out-of-memory handler may have freed it, or given it another size.
+        let Some(now) = self.size_of(memory.as_ptr()).filter(|_| new.cast() != memory) else {
+            // SAFETY: nobody has seen the new one.
+            let _ = unsafe { self.free(new.cast()) };
+            return Err(Error::DoubleFree);
+        };
         // SAFETY: two live allocations of that many bytes at least; what frees the old one is the caller's promise. An
         // overrun that is found there has been told, and does not keep the call from going on.
         unsafe {
-            memory.copy_to_nonoverlapping(new.cast(), old.min(size));
+            memory.copy_to_nonoverlapping(new.cast(), now.min(size));
             let _ = self.free(memory);
         }
         Ok(new)
