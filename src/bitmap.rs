@@ -12,7 +12,7 @@
 //! Invariant: a bit of level n+1 is set if and only if its word of level n is not zero.
 //! May know: steps. Reads beyond the slice are zero and writes there are dropped: nothing here can panic.
 
-use core::cell::Cell;
+use crate::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const MAX_LEVELS: usize = 7;

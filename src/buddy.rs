@@ -18,7 +18,7 @@
 //! May know: bitmap, steps. Plain arithmetic over unit numbers; wrong numbers are refused, nothing can panic.
 
 use crate::bitmap::{BitSet, words_for};
-use core::cell::Cell;
+use crate::cell::Cell;
 
 /// Words of bits that the buddy of `units` units needs.
 pub const fn buddy_words(units: usize) -> usize {

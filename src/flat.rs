@@ -21,8 +21,8 @@
 //! May know: bitmap, spot, steps. Plain arithmetic over granule numbers; wrong numbers are refused, nothing can panic.
 
 use crate::bitmap::{BitSet, words_for};
+use crate::cell::Cell;
 use crate::sixteen::greatest;
-use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Blocks with more words of edges have a set of those that are not empty.

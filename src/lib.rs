@@ -42,6 +42,7 @@
 
 mod bitmap;
 mod buddy;
+mod cell;
 mod check;
 mod client;
 mod context;

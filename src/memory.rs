@@ -15,11 +15,11 @@
 
 mod seal;
 
+use crate::cell::Cell;
 use crate::flat::{Flat, Words};
 use crate::layout::{FIRST_SLOTS, Layout, SLOT_SIZE, Shape};
 pub use crate::records::{BlockRecord, NONE, SlabRecord, Uses, kind};
 use crate::tools::Tools;
-use core::cell::Cell;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// One context's memory.

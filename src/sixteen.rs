@@ -2,7 +2,7 @@
 //!
 //! May know: nothing. Plain arithmetic; where the processor has registers of that size, in those.
 
-use core::cell::Cell;
+use crate::cell::Cell;
 
 #[cfg(not(target_feature = "sse2"))]
 pub use plain::Sixteen;

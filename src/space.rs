@@ -5,9 +5,9 @@
 //! May know: word, buddy, lengths.
 
 use crate::buddy::{Buddy, buddy_words};
+use crate::cell::Cell;
 use crate::lengths::log2_ceil;
 use crate::word::{WORD_UNITS, Word};
-use core::cell::Cell;
 
 /// Words for the free units of a block.
 pub const fn space_words(units: usize) -> usize {

@@ -7,9 +7,9 @@
 //! Invariant: if a hole serves, one is found.
 //! May know: flat, sixteen, steps. Plain arithmetic.
 
+use crate::cell::Cell;
 use crate::flat::{EXACT, Flat, GROUP, Spot, Words, code};
 use crate::sixteen::{STRIDE, marks};
-use core::cell::Cell;
 
 /// Words that a search visits for a shorter hole: pieces of a few granules are many, and find one soon.
 const VISITS: [i32; 2] = [4, 2];

@@ -15,8 +15,8 @@
 //! May know: lengths, steps. Wrong numbers are refused, nothing can panic.
 
 use crate::bitmap::count_ones;
+use crate::cell::Cell;
 use crate::lengths;
-use core::cell::Cell;
 
 /// Most units.
 pub const WORD_UNITS: usize = u64::BITS as usize;

@@ -17,6 +17,9 @@ mod model;
 mod sets;
 
 // The files under test name each other by `crate::`, so they lie at the root here as they do in the library.
+#[path = "../../src/cell.rs"]
+#[allow(dead_code)]
+mod cell;
 #[path = "../../src/bitmap.rs"]
 #[allow(dead_code)]
 mod bitmap;

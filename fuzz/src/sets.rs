@@ -7,7 +7,7 @@ use crate::bytes::Bytes;
 use crate::flat::{Flat, What, Words, code, longest_words, sum_words};
 use crate::lengths::units_of;
 use crate::word::{WORD_UNITS, Word};
-use std::cell::Cell;
+use crate::cell::Cell;
 use std::sync::atomic::AtomicU64;
 
 fn zeros(words: usize) -> Vec<Cell<u64>> {
@@ -312,7 +312,7 @@ fn flat(bytes: &mut Bytes<'_>) {
                 let (from, to) = stretch(bytes, granules);
                 let (count, align) = (to - from, 1usize << bytes.below(7));
                 let serves = |hole: &(usize, usize)| hole.0.next_multiple_of(align) + count <= hole.1;
-                let spot = flat.find(count, align, count.is_multiple_of(2));
+                let spot = flat.find(count, align, count.is_multiple_of(2), usize::MAX);
                 assert_eq!(spot.is_some(), holes(&free).iter().any(serves), "{count} granules at a multiple of {align}");
                 if let Some(spot) = spot {
                     assert!(holes(&free).contains(&(spot.hole, spot.hole + spot.length)));

@@ -2,6 +2,7 @@
 //! May know: client, context, guard.
 
 use super::{Fault, Outstanding, WAITS, packed};
+use crate::cell::Cell;
 use crate::client::cache::{block_of_entry, pieces_for};
 use crate::client::find::{self, Found};
 use crate::client::open::OPEN_SLABS;
@@ -12,7 +13,6 @@ use crate::guard;
 use crate::layout::CACHE_PIECE;
 use crate::memory::{NONE, kind};
 use crate::status::Status;
-use core::cell::Cell;
 use core::ops::Range;
 use core::sync::atomic::Ordering::Relaxed;
 

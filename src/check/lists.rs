@@ -2,13 +2,13 @@
 //! May know: client, context.
 
 use super::{Outstanding, block, caches, packed};
+use crate::cell::Cell;
 use crate::client::pages::state_of;
 use crate::client::reach::list_of_state;
 use crate::client::{Client, FULL_LIST, HEAD_LIST};
 use crate::context::Context;
 use crate::memory::{NONE, Uses, kind};
 use crate::sizes::FIRST_CLASSES;
-use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 
 pub(super) fn scalars(context: &Context, client: &Client) -> bool {

@@ -21,11 +21,11 @@
 //! May know: context, memory, slab, pages.
 
 use super::{Client, FULL_LIST, NEAR_TOPS, PACKED_TOPS};
+use crate::cell::Cell;
 use crate::context::{Context, FULL_BIT, MARK};
 use crate::layout::{CACHE_PIECE, FIRST_CACHE};
 use crate::memory::NONE;
 use crate::sizes::most_cached;
-use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 
 impl Client {

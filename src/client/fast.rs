@@ -22,11 +22,11 @@
 use super::alloc::Request;
 use super::open::OPEN_SLABS;
 use super::{Client, NEAR_TOPS};
+use crate::cell::Cell;
 use crate::context::Context;
 use crate::context::{CACHED_ORDERS, MARK};
 use crate::memory::{NONE, Uses};
 use crate::status::Status;
-use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Shape of the contexts that have this path: 16-byte granules, 1 KiB units, the smallest class 16 bytes.

@@ -10,8 +10,8 @@
 //! May know: context, memory, slab, pages.
 
 use super::Client;
+use crate::cell::Cell;
 use crate::context::Context;
-use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 
 impl Client {

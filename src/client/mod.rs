@@ -41,11 +41,11 @@ pub mod second;
 pub mod short;
 pub mod slab;
 
+use crate::cell::Cell;
 use crate::context::blocks::Claim;
 use crate::context::{Context, MOST_CACHED_PACKED, MOST_CACHED_PLAIN};
 use crate::memory::Uses;
 use crate::status::Status;
-use core::cell::Cell;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicI16, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 

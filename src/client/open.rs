@@ -16,10 +16,10 @@
 
 use super::Client;
 use crate::bitmap::count_ones;
+use crate::cell::Cell;
 use crate::context::{Context, MARK};
 use crate::memory::Uses;
 use crate::status::Status;
-use core::cell::Cell;
 
 /// One for each slab class.
 pub const OPEN_SLABS: usize = crate::sizes::FIRST_CLASSES;

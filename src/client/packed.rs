@@ -20,11 +20,11 @@
 use super::Client;
 use super::pages::LIST_SHIFT;
 use super::reach::{EMPTY_BIT, FREE_MASK, list_of_state, lists_for, near_of, number_of, with_reach};
+use crate::cell::Cell;
 use crate::context::Context;
 use crate::flat::{Spot, code};
 use crate::memory::{NONE, kind};
 use crate::status::Status;
-use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// Blocks that are looked at in a list whose blocks may be too small.

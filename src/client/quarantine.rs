@@ -12,11 +12,11 @@
 //! May know: context, memory, guard, free (where things go that leave).
 
 use super::{Client, FULL_LIST, find};
+use crate::cell::Cell;
 use crate::context::Context;
 use crate::flags;
 use crate::guard;
 use crate::memory::{NONE, kind};
-use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 
 #[repr(C)]

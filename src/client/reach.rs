@@ -16,11 +16,11 @@
 
 use super::pages::{EMPTY_LIST, LIST_SHIFT};
 use super::{Client, FULL_LIST, LISTS};
+use crate::cell::Cell;
 use crate::context::Context;
 use crate::flat::{EXACT, code};
 use crate::memory::{NONE, kind};
 use crate::sizes::SLAB_LISTS;
-use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// Lists of blocks with holes. A client has no slabs with PACKED, and their lists serve for this.

@@ -21,10 +21,10 @@
 //! May know: context, memory, sizes, pages.
 
 use super::{Client, code};
+use crate::cell::Cell;
 use crate::context::Context;
 use crate::memory::{NONE, Uses};
 use crate::status::Status;
-use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// Granules that one live word speaks of.

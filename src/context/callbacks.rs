@@ -8,8 +8,8 @@
 //! May know: lock, sys (who a thread is).
 
 use super::Context;
+use crate::cell::Cell;
 use crate::sys;
-use core::cell::Cell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 

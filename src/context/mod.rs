@@ -14,13 +14,13 @@ pub mod report;
 pub mod slots;
 mod spread;
 
+use crate::cell::Cell;
 use crate::flags;
 use crate::layout::{Error, Extras, Layout, TABLE_ALIGN};
 use crate::memory::Map;
 use crate::mix::mix;
 use crate::sizes::Sizes;
 use crate::sys;
-use core::cell::Cell;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use lock::{Guard, Lock};

@@ -3,7 +3,7 @@
 
 use super::Rng;
 use crate::bitmap::{BitSet, words_for};
-use std::cell::Cell;
+use crate::cell::Cell;
 
 fn words(count: usize, value: u64) -> Vec<Cell<u64>> {
     (0..count).map(|_| Cell::new(value)).collect()

@@ -3,7 +3,7 @@
 
 use super::Rng;
 use crate::buddy::{Buddy, buddy_words};
-use std::cell::Cell;
+use crate::cell::Cell;
 use std::collections::HashSet;
 
 /// What is known of a block: which units are free. Its free runs follow: buddies merge whenever they can.

@@ -3,10 +3,10 @@
 //! May know: flat, spot, steps.
 
 use super::Rng;
+use crate::cell::Cell;
 use crate::flat::*;
 use crate::spot::divides;
 use crate::steps;
-use std::cell::Cell;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -30,7 +30,7 @@ impl Block {
             edges: garbage(words),
             lives: garbage(words),
             sums: garbage(sum_words(words)),
-            longest: vec![Cell::new(77); longest_words(words)],
+            longest: (0..longest_words(words)).map(|_| Cell::new(77)).collect(),
             granules,
         };
         block.flat().init();

@@ -2,8 +2,8 @@
 //! May know: sixteen.
 
 use super::Rng;
+use crate::cell::Cell;
 use crate::sixteen::{STRIDE, greatest, marks, plain};
-use core::cell::Cell;
 
 fn bits(bytes: &[u8], test: impl Fn(u8) -> bool) -> u64 {
     bytes.iter().enumerate().fold(0, |bits, (at, &byte)| bits | (test(byte) as u64) << at)

@@ -6,10 +6,10 @@
 
 use super::Rng;
 use super::caches::Scene;
+use crate::cell::Cell;
 use crate::client::slab::{close_up, lanes, spread};
 use crate::ffi::*;
 use crate::memory::{NONE, Uses};
-use core::cell::Cell;
 
 #[test]
 #[cfg_attr(miri, ignore)]

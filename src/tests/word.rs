@@ -3,14 +3,14 @@
 
 use super::{Rng, operations};
 use crate::buddy::{Buddy, buddy_words};
+use crate::cell::Cell;
 use crate::lengths::units_of;
 use crate::word::{WORD_UNITS, Word};
-use std::cell::Cell;
 
 /// Both kinds over blocks of so many units, whole.
 fn both(units: usize, test: impl FnOnce(Word<'_>, Buddy<'_>)) {
     let bits = Cell::new(0xdead_beef);
-    let nodes = vec![Cell::new(!0); buddy_words(units)];
+    let nodes: Vec<_> = (0..buddy_words(units)).map(|_| Cell::new(!0)).collect();
     let word = Word::new(&bits, units);
     word.init();
     test(word, Buddy::init(&nodes, units));
