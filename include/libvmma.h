@@ -475,7 +475,7 @@ vmma_client_t *vmma_create_client(vmma_context_t *context);
  * out-of-memory handler, or from a callback of a walk, dump or error handler that forbids it (VMMA_E_BUSY).
  *
  * Cost: the blocks held, not the allocations; with VMMA_FLAG_WIPE or VMMA_FLAG_RELEASE the memory held.
- * Threads: client; no other thread may use it any more, whatever the flags.
+ * Threads: client; no other thread may use it any more, whatever the flags, nor be in a call on the whole context.
  */
 int vmma_delete_client(vmma_client_t *client);
 
@@ -627,8 +627,8 @@ void *vmma_find_allocation(const vmma_client_t *client, const void *address, siz
  *
  * Returns the client; NULL if there is none, or `context` is NULL or dead. errno is left alone.
  *
- * Cost: a small fixed number of table reads. Threads: any; of memory that another thread is just freeing it
- * is a snapshot.
+ * Cost: a small fixed number of table reads. Threads: any; of memory that another thread is just freeing or
+ * resizing it is a snapshot.
  */
 vmma_client_t *vmma_find_client(const vmma_context_t *context, const void *address);
 
@@ -775,7 +775,8 @@ size_t vmma_get_max_alloc(vmma_client_t *client);
  * vmma_reset_client are VMMA_E_BUSY, and so is vmma_delete_context. An allocation made inside it does not call
  * it again. After a retry that fails it is called again exactly when something was freed, trimmed or raised
  * since its last call. It is not called for sizes that even the empty context could not serve: these are
- * VMMA_E_NO_MEMORY, whatever the limit.
+ * VMMA_E_NO_MEMORY, whatever the limit. (With VMMA_FLAG_THREADS alone, what is freed of other clients counts if
+ * less is live in the context afterwards.)
  *
  * Fails if and only if `client` is NULL or dead (VMMA_E_INVALID), or a callback forbids it (VMMA_E_BUSY).
  *

@@ -549,7 +549,7 @@ pub unsafe extern "C" fn vmma_create_client(context: *mut vmma_context_t) -> *mu
 /// out-of-memory handler, or from a callback of a walk, dump or error handler that forbids it (VMMA_E_BUSY).
 ///
 /// Cost: the blocks held, not the allocations; with VMMA_FLAG_WIPE or VMMA_FLAG_RELEASE the memory held.
-/// Threads: client; no other thread may use it any more, whatever the flags.
+/// Threads: client; no other thread may use it any more, whatever the flags, nor be in a call on the whole context.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vmma_delete_client(client: *mut vmma_client_t) -> c_int {
     let Some(client) = live(client) else { return INVALID };
@@ -771,8 +771,8 @@ pub unsafe extern "C" fn vmma_find_allocation(
 ///
 /// Returns the client; NULL if there is none, or `context` is NULL or dead. errno is left alone.
 ///
-/// Cost: a small fixed number of table reads. Threads: any; of memory that another thread is just freeing it
-/// is a snapshot.
+/// Cost: a small fixed number of table reads. Threads: any; of memory that another thread is just freeing or
+/// resizing it is a snapshot.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vmma_find_client(
     context: *const vmma_context_t,
@@ -959,7 +959,8 @@ pub unsafe extern "C" fn vmma_get_max_alloc(client: *mut vmma_client_t) -> usize
 /// vmma_reset_client are VMMA_E_BUSY, and so is vmma_delete_context. An allocation made inside it does not call
 /// it again. After a retry that fails it is called again exactly when something was freed, trimmed or raised
 /// since its last call. It is not called for sizes that even the empty context could not serve: these are
-/// VMMA_E_NO_MEMORY, whatever the limit.
+/// VMMA_E_NO_MEMORY, whatever the limit. (With VMMA_FLAG_THREADS alone, what is freed of other clients counts if
+/// less is live in the context afterwards.)
 ///
 /// Fails if and only if `client` is NULL or dead (VMMA_E_INVALID), or a callback forbids it (VMMA_E_BUSY).
 ///

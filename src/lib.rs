@@ -10,9 +10,9 @@
 //!   context    one memory block: supply of blocks, slots, lock, callbacks
 //!   guard      red zones, patterns
 //!   memory     numbers to pointers                  layout    where tables lie
-//!   records    those of blocks and slabs
+//!   records    those of blocks and slabs            cell      what they are written with
 //!   space      the free units of a block: word, or buddy: split and merge      flat, spot  pieces of a PACKED block, and the search
-//!   sizes  size classes      bitmap  bit sets      sixteen  bytes looked at together
+//!   sizes, lengths  size classes and lengths of runs      bitmap  bit sets      sixteen  bytes looked at together
 //!   sys        the operating system                 status, flags, text, steps, mix
 //!   tools      AddressSanitizer, memcheck
 //! ```
