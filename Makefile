@@ -48,13 +48,15 @@ lib: $(OUTLIB)/libvmma.so $(OUTLIB)/libvmma.a
 # Cargo knows best what is out of date. Without the rlib in the list LTO really applies. Functions that are not marked for
 # it are inlined only where that makes the caller smaller: it keeps the library small at a level that is fast.
 # `sudo make install` often has no cargo in its path: it takes what was built before.
+HAVE_CARGO = $(shell command -v $(firstword $(CARGO)) 2>/dev/null)
+HAVE_BUILT = $(and $(wildcard $(RUST_SO)),$(wildcard $(RUST_A)))
 rust:
-	@if ! command -v $(firstword $(CARGO)) >/dev/null 2>&1 && [ -e $(RUST_SO) ] && [ -e $(RUST_A) ]; then \
-	    echo "$(firstword $(CARGO)) is not in the path: the libraries as they were built before"; \
-	else \
-	    set -x; $(CARGO) rustc --release --lib --crate-type cdylib,staticlib $(CARGOFLAGS) \
-	        $(if $(FEATURES),--no-default-features --features "$(FEATURES)") -- -C llvm-args=-inline-threshold=$(INLINE); \
-	fi
+ifeq ($(and $(HAVE_BUILT),$(if $(HAVE_CARGO),,none)),)
+	$(CARGO) rustc --release --lib --crate-type cdylib,staticlib $(CARGOFLAGS) \
+	    $(if $(FEATURES),--no-default-features --features "$(FEATURES)") -- -C llvm-args=-inline-threshold=$(INLINE)
+else
+	@echo "$(firstword $(CARGO)) is not in the path: the libraries as they were built before"
+endif
 
 $(RUST_SO) $(RUST_A): rust ;
 

@@ -1,7 +1,10 @@
 //! A cell for records in memory that nobody has written yet.
 //!
 //! `core`'s Cell reads the old value when it is set, which for memory with no content yet is undefined, whatever becomes of
-//! what was read. This one only writes. Otherwise it is the same: for one thread at a time, and no reference leads inside.
+//! what was read. This one only writes. Otherwise it is the same.
+//!
+//! Invariants: no reference leads inside, and one thread at a time is at a cell. The type is not Sync; what holds records and goes
+//! to several threads (memory.rs, the context, the client) says which lock, or which rule of the interface, sees to that.
 //!
 //! May know: nothing.
 
@@ -18,13 +21,14 @@ impl<T: Copy> Cell<T> {
 
     #[inline(always)]
     pub fn get(&self) -> T {
-        // SAFETY: no reference leads inside, and no other thread is here: the type is not Sync.
+        // SAFETY: the pointer is the cell's own. Nobody writes meanwhile: set is no longer than its write, and another thread has
+        // no way to a cell but through a type that promises that it does not come at the same time.
         unsafe { *self.0.get() }
     }
 
     #[inline(always)]
     pub fn set(&self, value: T) {
-        // SAFETY: as in `get`; nothing that is Copy has to be dropped.
+        // SAFETY: as in `get`, and nobody reads meanwhile. What was there needs no drop: it is Copy.
         unsafe { self.0.get().write(value) }
     }
 

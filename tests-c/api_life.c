@@ -92,6 +92,50 @@ static void aligned(vmma_flags_t f)
     vt_mode("-");
 }
 
+static size_t power_from(size_t n)
+{
+    size_t power = 1;
+    while (power < n)
+        power *= 2;
+    return power;
+}
+
+/* The table of docs/api.md: what a size is rounded up to. */
+static size_t by_table(size_t n, size_t unit, size_t block, size_t alignment, int packed)
+{
+    size_t power = power_from(n), units = (n + unit - 1) / unit;
+    if (packed)
+        return (n + alignment - 1) / alignment * alignment;
+    if (n > block)
+        return units * unit;
+    if (n <= 2 * unit || block > 64 * unit)
+        return power < 16 ? (alignment < 16 ? 16 : alignment) : power < alignment ? alignment : power;
+    if (n > 32 * unit)
+        return (units + 7) / 8 * 8 * unit;
+    return n <= power / 4 * 3 ? power / 4 * 3 : power;
+}
+
+static void good_sizes_by_the_table(vmma_flags_t f)
+{
+    int packed = (f & VMMA_FLAG_PACKED) != 0;
+    if (f & VMMA_FLAG_GUARD)
+        return;
+    for (size_t block = 8192; block <= 262144; block *= 2)
+        for (size_t alignment = 8; alignment <= 1024 && alignment * 16 <= block; alignment *= 2) {
+            vmma_context_t *c = vmma_create_context(NULL, 12 * block, alignment, block, f);
+            NEED(c != NULL, "a context");
+            vt_mode("%s block %zu alignment %zu", vt_flags_text(f), block, alignment);
+            size_t wrong = 0, first = 0;
+            for (size_t n = 1; n <= 2 * block + 3000; n += n < 3000 ? 1 : 61)
+                if (vmma_get_good_size(c, n) != by_table(n, 1024, block, alignment, packed) && !wrong++)
+                    first = n;
+            CHECK(wrong == 0, "vmma_get_good_size is what the table in docs/api.md says");
+            if (wrong)
+                printf("  first for %zu: %zu, not %zu\n", first, vmma_get_good_size(c, first), by_table(first, 1024, block, alignment, packed));
+            vmma_delete_context(c);
+        }
+}
+
 static void good_size(vmma_flags_t f)
 {
     vmma_context_t *c = open_context(f, 8, 8192);
@@ -247,6 +291,7 @@ int main(void)
     vt_each_mode(calloc_zeroes);
     vt_each_mode(aligned);
     vt_each_mode(good_size);
+    vt_each_mode(good_sizes_by_the_table);
     names();
     vt_each_mode(getters);
     vt_each_mode(last_status);

@@ -226,6 +226,15 @@ static void many_at_once(vmma_flags_t f)
     memset(&e, 0, sizeof e);
     vmma_set_error_handler(c, vt_on_error, &e);
     unsigned char *p[PIECES], *large = (unsigned char *)vmma_alloc(k, 30000), *anchor = (unsigned char *)vmma_alloc(k, 64);
+    /* two for each KiB of the block size, whatever the client holds */
+    void *room = vmma_alloc(k, 400000);
+    for (int i = 0; i < 200; i++)
+        CHECK_ST(vmma_free(k, vmma_alloc(k, 16)), VMMA_OK, "many small frees");
+    size_t each = vmma_get_good_size(c, 16) + (f & VMMA_FLAG_GUARD ? 16 : 0);
+    CHECK(vt_client_stats(k).cached_size <= 128 * each, "at most 128 allocations are in quarantine at blocks of 64 KiB");
+    CHECK(vt_client_stats(k).cached_size >= 128 * 16, "and no fewer, where there is room");
+    CHECK_ST(vmma_free(k, room), VMMA_OK, "the room is freed");
+    CHECK_ST(vmma_trim_client(k), VMMA_OK, "and the quarantine emptied");
     for (int i = 0; i < PIECES; i++)
         CHECK((p[i] = (unsigned char *)vmma_alloc(k, 64)) != NULL, "small pieces");
     for (int i = 0; i < PIECES; i++) {

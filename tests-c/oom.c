@@ -303,17 +303,24 @@ static void who_calls(vmma_flags_t f)
     vmma_delete_context(o.c);
 }
 
+/* A full client with room for two small pieces, which its realloc is to move and which lies beside that. */
+static void *open_moved(oom *o, vmma_flags_t f, size_t size, const char *what)
+{
+    open_full(o, f, 0, 0);
+    vt_mode("%s %zu bytes, %s while they are moved", vt_flags_text(f), size, what);
+    CHECK_ST(vmma_free(o->k, o->p[--o->n]), VMMA_OK, "room for small ones");
+    o->moved = vmma_alloc(o->k, size);
+    void *beside = vmma_alloc(o->k, size);
+    CHECK(o->moved && beside, "two small ones");
+    return beside;
+}
+
 /* A program that frees, in the handler, what its realloc is about to move: the same as a free too many. */
 static void freed_meanwhile(vmma_flags_t f)
 {
     for (size_t size = 16; size <= 512; size *= 2) {
         oom o;
-        open_full(&o, f, 0, 0);
-        vt_mode("%s %zu bytes, freed while they are moved", vt_flags_text(f), size);
-        CHECK_ST(vmma_free(o.k, o.p[--o.n]), VMMA_OK, "room for a small one");
-        o.moved = vmma_alloc(o.k, size);
-        void *beside = vmma_alloc(o.k, size);
-        CHECK(o.moved && beside, "two small ones");
+        void *beside = open_moved(&o, f, size, "freed");
         o.act = FREE_MOVED;
         errno = 0;
         CHECK(vmma_realloc(o.k, o.moved, o.request) == NULL, "what is freed meanwhile is not moved");
@@ -336,12 +343,7 @@ static void shrunk_meanwhile(vmma_flags_t f)
     for (unsigned i = 0; vt_has(f) && i < VT_COUNT(pairs); i++) {
         size_t size = pairs[i][0];
         oom o;
-        open_full(&o, f, 0, 0);
-        vt_mode("%s %zu bytes, shrunk while they are moved", vt_flags_text(f), size);
-        CHECK_ST(vmma_free(o.k, o.p[--o.n]), VMMA_OK, "room for a small one");
-        o.moved = vmma_alloc(o.k, size);
-        void *beside = vmma_alloc(o.k, size);
-        NEED(o.moved && beside, "two small ones");
+        void *beside = open_moved(&o, f, size, "shrunk");
         vt_fill(o.moved, size, 7);
         o.half = pairs[i][1];
         o.act = SHRINK_MOVED;
@@ -357,6 +359,7 @@ static void shrunk_meanwhile(vmma_flags_t f)
                 for (size_t b = o.half; b < size; b++)
                     CHECK_EQ(moved[b], 0, "no red zone becomes content");
         }
+        CHECK_ST(vmma_free(o.k, beside), VMMA_OK, "its neighbour is as it was");
         CHECK_ST(vmma_check_context(o.c), VMMA_OK, "vmma_check_context after it");
         vmma_delete_context(o.c);
     }

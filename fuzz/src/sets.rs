@@ -4,10 +4,10 @@
 use crate::bitmap::{BitSet, words_for};
 use crate::buddy::{Buddy, buddy_words};
 use crate::bytes::Bytes;
+use crate::cell::Cell;
 use crate::flat::{Flat, What, Words, code, longest_words, sum_words};
 use crate::lengths::units_of;
 use crate::word::{WORD_UNITS, Word};
-use crate::cell::Cell;
 use std::sync::atomic::AtomicU64;
 
 fn zeros(words: usize) -> Vec<Cell<u64>> {

@@ -16,9 +16,8 @@ mod packed;
 
 use crate::client::Client;
 use crate::client::find::Found;
-use crate::client::limits::all;
+use crate::client::limits::{all, asking_all};
 use crate::context::Context;
-use crate::context::callbacks::Kind;
 use crate::context::report::Misuse;
 use crate::flags;
 use crate::guard;
@@ -112,7 +111,7 @@ pub fn context_and_tell(context_: &Context) -> Option<Status> {
         context_.report(&misuse);
         return Some(Status::Corrupt);
     }
-    context_.in_callback(Kind::Ask, 0, || {
+    asking_all(context_, || {
         all(context_).find_map(|each| {
             if !each.locked_checksum_matches() {
                 tell(context_, each, &CORRUPT);

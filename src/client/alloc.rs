@@ -3,7 +3,7 @@
 //! A request is placed (sizes.rs), then served by the first of cache, slab, buddy, context that can. If none can, the
 //! client gives up what it only keeps (quarantine, caches, empty blocks) and tries again; if that does not help, the
 //! handler is asked. Only then does the allocation fail.
-//! May know: context, slab, cache, pages, run, guard.
+//! May know: context, slab, cache, pages, run, capacity, guard.
 
 use super::Client;
 use crate::bitmap::count_ones;

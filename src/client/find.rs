@@ -21,7 +21,7 @@ use crate::memory::kind;
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 /// A piece of memory that is (or, if cached or quarantined, was) one allocation.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Found {
     /// Offset from block 0.
     pub start: usize,

@@ -1,5 +1,5 @@
 //! Free, the long way: every flag, full caches, runs; and what is wrong with an address that can't be freed.
-//! May know: context, find, cache, pages, run, quarantine, guard.
+//! May know: context, find, cache, pages, run, quarantine, limits, guard.
 
 use super::find::{self, Found};
 use super::limits::closed_all;

@@ -14,7 +14,6 @@
 
 use super::Client;
 use super::alloc::Request;
-use super::find::Found;
 use crate::bitmap::count_ones;
 use crate::context::{Context, FULL_BIT, MARK};
 use crate::memory::kind;
@@ -90,16 +89,14 @@ impl Client {
         let shape = &context.map.shape;
         let granule = (block << (shape.block_shift - shape.granule_shift)) + at;
         let class = context.sizes.packed_cache_class((end - at) << shape.granule_shift);
-        let kept = class < context.cached_classes as usize && self.packed_push(context, class, granule);
+        let push = || self.cache_push(context, class, granule);
+        let kept = class < context.cached_classes as usize
+            && (push()
+                || (self.packed_may_grow(context, class) && self.cache_make_room(context, class, granule) && push()));
         if kept {
             context.map.set_edge(granule, false);
         }
         kept
-    }
-
-    fn packed_push(&self, context: &Context, class: usize, granule: usize) -> bool {
-        let push = || self.cache_push(context, class, granule);
-        push() || (self.packed_may_grow(context, class) && self.cache_make_room(context, class, granule) && push())
     }
 
     /// Is a longer array for this class, whose cache is full, worth looking for?
@@ -228,15 +225,15 @@ impl Client {
         (capacity as usize).min(more - 1)
     }
 
-    /// Another size for a piece of a block in at most a block. Some: the piece, whose it is, and whether it has that size now, in place; if
-    /// not it has to move. None: take the long way.
+    /// Another size for a piece of a block in at most a block. Some: it has that size now, at this offset; or it has to move, and
+    /// belongs to this life. None: take the long way.
     #[inline(never)]
     pub(super) fn packed_short_resize(
         &self,
         context: &Context,
         address: usize,
         size: usize,
-    ) -> Option<(Found, u32, bool)> {
+    ) -> Option<Result<usize, u32>> {
         let shape = &context.map.shape;
         let offset = address.wrapping_sub(context.map.base().addr());
         let _lock = self.lock_shared_here(context);
@@ -251,7 +248,8 @@ impl Client {
             self.give_hole(context, block, at + new, end, None);
             self.settle(context);
         }
-        Some((found, self.owner.get(), new <= old || self.packed_lengthen(context, block, end, new - old)))
+        let fits = new <= old || self.packed_lengthen(context, block, end, new - old);
+        Some(if fits { Ok(found.start) } else { Err(self.owner.get()) })
     }
 
     /// Lengthens the piece that ends at `end` by so many granules of the hole there.

@@ -93,6 +93,16 @@ pub(crate) fn closed_all(context: &Context, call: &mut dyn FnMut()) {
     }
 }
 
+/// Does something to all of the context, with no client to be changed in the callbacks that it may lead to. These close the fast
+/// paths themselves.
+pub(crate) fn asking_all<T>(context: &Context, work: impl FnOnce() -> T) -> T {
+    let result = context.in_callback(Kind::Ask, 0, work);
+    if !context.has(crate::flags::SHARED_CLIENTS) {
+        open_all(context);
+    }
+    result
+}
+
 #[inline(never)]
 fn close_all(context: &Context) {
     all(context).for_each(Client::close);

@@ -35,8 +35,10 @@ impl Client {
         let context = self.context();
         if self.is_simple(context) {
             if context.sizes.packed() {
-                if let Some((found, owner, fits)) = self.packed_short_resize(context, address, size) {
-                    return self.packed_short_move(context, &found, owner, fits, size);
+                match self.packed_short_resize(context, address, size) {
+                    Some(Ok(start)) => return context.map.address_of(start),
+                    Some(Err(owner)) => return self.packed_short_move(context, address, owner, size),
+                    None => {}
                 }
             } else if self.second_realloc(context, address, size) {
                 return context.map.address_of(address.wrapping_sub(context.map.base().addr()));
@@ -70,23 +72,19 @@ impl Client {
     }
 
     /// PACKED: moves a piece that does not fit where it is.
-    fn packed_short_move(&self, context: &Context, found: &Found, owner: u32, fits: bool, size: usize) -> *mut u8 {
-        let from = context.map.address_of(found.start);
-        if fits {
-            return from;
-        }
+    fn packed_short_move(&self, context: &Context, address: usize, owner: u32, size: usize) -> *mut u8 {
         let moved = self.packed_short_alloc(context, size);
         let Some(to) = context.map.offset_of(moved.addr()) else { return moved };
         // Nobody else could have freed it, but the handler, and nobody watches.
         if self.is_short()
-            && let Some((now, old_size)) = self.still(context, from.addr(), owner)
+            && let Some((now, old_size)) = self.still(context, address, owner)
             && now.start != to
         {
             context.map.copy(now.start, to, old_size.min(size));
-            self.short_free(from.addr());
+            self.short_free(address);
             return moved;
         }
-        self.settle_move(context, from.addr(), owner, size, Ok(to))
+        self.settle_move(context, address, owner, size, Ok(to))
     }
 
     /// The live piece that begins at an address, whose it is, its size, and the first changed byte of its red zone.

@@ -3,8 +3,7 @@
 
 use super::stats::{Stats, context_overhead};
 use crate::client::Client;
-use crate::client::limits::{all, closed_all};
-use crate::context::callbacks::Kind;
+use crate::client::limits::{all, asking_all, closed_all};
 use crate::context::report::Misuse;
 use crate::context::{Context, HEADER_SIZE, extras};
 use crate::status::Status;
@@ -40,7 +39,7 @@ pub fn good_size(context: &Context, size: usize) -> usize {
 
 /// Gives back what clients only keep.
 pub fn trim(context: &Context) {
-    context.in_callback(Kind::Ask, 0, || all(context).for_each(Client::trim));
+    asking_all(context, || all(context).for_each(Client::trim));
     context.release_now();
 }
 

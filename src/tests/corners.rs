@@ -253,3 +253,25 @@ fn there_are_fewer_clients_than_numbers_for_them() {
     assert!(!c!(vmma_create_client(context)).is_null());
     assert_eq!(c!(vmma_delete_context(context)), 0);
 }
+
+/// Whoever is told of a fault by a check of all of the context may change no client meanwhile; afterwards the fast paths are open
+/// again.
+#[test]
+fn a_check_that_finds_something_leaves_the_fast_paths_open() {
+    let context = context(1 << 20, 16, 64 << 10, 0);
+    let clients: Vec<_> = (0..3).map(|_| c!(vmma_create_client(context))).collect();
+    for &client in &clients {
+        assert!(!c!(vmma_alloc(client, 100)).is_null());
+    }
+    // SAFETY: the clients are alive.
+    let bound = |each: *mut vmma_client_t| unsafe { Client::from_handle(each.cast()) }.expect("alive").fast_sizes.get();
+    let open = || clients.iter().all(|&each| bound(each) != 0);
+    assert!(open());
+    let record = inside(context).map.record(0);
+    let state = record.state.swap(0, SeqCst);
+    assert_eq!(c!(vmma_check_context(context)), vmma_status::VMMA_E_CORRUPT as i32);
+    record.state.store(state, SeqCst);
+    assert!(open());
+    assert_eq!(c!(vmma_check_context(context)), 0);
+    assert_eq!(c!(vmma_delete_context(context)), 0);
+}
