@@ -196,6 +196,39 @@ static void counted_meanwhile(void)
     vmma_delete_context(context);
 }
 
+/* ---- a quarantine fills again while a request empties it ---- */
+
+enum { UNIT = 1024, HALF = BLOCK / UNIT / 2 };
+
+/* Takes and frees half of a block, unit by unit. */
+static void take_half(int i)
+{
+    void *p[HALF];
+    (void)i;
+    for (int k = 0; k < HALF; k++)
+        CHECK((p[k] = vmma_alloc(client, UNIT)) != NULL, "a request that fits is served, however much of the rest waits in quarantine");
+    for (int k = 0; k < HALF; k++)
+        CHECK_ST(vmma_free(client, p[k]), VMMA_OK, "and freed");
+}
+
+static void *take_half_too(void *arg)
+{
+    (void)arg;
+    while (goes_on())
+        take_half(0);
+    return NULL;
+}
+
+static void quarantine_refills(void)
+{
+    vt_mode("SHARED_CLIENTS QUARANTINE, refills");
+    context = vmma_create_context(NULL, 2 << 20, 0, BLOCK, VMMA_FLAG_SHARED_CLIENTS | VMMA_FLAG_QUARANTINE);
+    client = vmma_create_client(context);
+    CHECK_ST(vmma_set_limit(client, BLOCK), VMMA_OK, "one block");
+    beside(take_half_too, take_half, (int)vt_loops(100000, 1000));
+    vmma_delete_context(context);
+}
+
 int main(void)
 {
     vt_begin("threads_races");
@@ -205,6 +238,7 @@ int main(void)
     vt_each_mode(reset_while_used);
     vt_each_mode(asked_meanwhile);
     counted_meanwhile();
+    quarantine_refills();
     vt_mode("-");
     return vt_end();
 }

@@ -157,9 +157,15 @@ impl Client {
         match first {
             Ok(offset) => Ok(offset),
             Err(status) => {
-                let drained = self.drain_quarantine(context);
-                // One lock for both: another thread would fill the caches again.
-                let _lock = self.lock_shared(context);
+                // Another thread may have drained what was in the way, and may fill it again: one lock for the rest.
+                let mut drained = context.has(flags::SHARED_CLIENTS);
+                let _lock = loop {
+                    drained |= self.drain_quarantine(context);
+                    let lock = self.lock_shared(context);
+                    if self.quarantine.count() == 0 {
+                        break lock;
+                    }
+                };
                 if !self.reclaim_for(context, place) && !drained {
                     return Err(status);
                 }

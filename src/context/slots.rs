@@ -20,7 +20,9 @@ pub const LIVES: u32 = 1 << 24;
 /// There are no more clients, so that there is always a life for one that is reset.
 const MOST_SLOTS: u32 = LIVES / 2;
 /// How many lives are looked at together when numbers have run round.
-const WINDOW: usize = 1024;
+const WINDOW: usize = 16384;
+/// From a window to the next one that is looked at: an odd number of windows.
+const STRIDE: u32 = 619 * WINDOW as u32;
 
 /// The life of the client in a slot; None if there is no client.
 type LifeOf = fn(&Context, u32) -> Option<u32>;
@@ -78,8 +80,8 @@ impl Context {
                 self.life_limit.set((from + last as u32).min(LIVES));
                 return;
             }
-            let next = from as usize + WINDOW;
-            self.next_life.set(if next >= LIVES as usize { 1 } else { next as u32 });
+            // All windows have their turn, and those that follow each other are not all full: clients that stay often do.
+            self.next_life.set((from + STRIDE) % LIVES | 1);
         }
     }
 

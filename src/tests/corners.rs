@@ -135,8 +135,8 @@ fn a_life_that_ends_after_the_numbers_ran_round_leaves_nothing_to_its_successor(
 #[test]
 #[cfg_attr(miri, ignore)]
 fn lives_in_use_are_passed_over_in_whole_windows() {
-    let context = context(8 << 20, 16, 4 << 10, 0);
-    let clients: Vec<_> = (0..3000).map(|_| c!(vmma_create_client(context))).collect();
+    let context = context(16 << 20, 16, 4 << 10, 0);
+    let clients: Vec<_> = (0..20_000).map(|_| c!(vmma_create_client(context))).collect();
     assert!(clients.iter().all(|client| !client.is_null()));
     inside(context).next_life.set(LIVES - 2);
     let mut lives: HashSet<u32> = clients.iter().map(|&client| life(client)).collect();
