@@ -27,11 +27,13 @@ INLINE     ?= 10
 
 # Everything that is made lies under cargo's target directory: the checkout stays clean.
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+$(if $(word 3,$(TARGET) $(CURDIR)),$(error a path with spaces is more than make can: $(TARGET)))
 BUILD  := $(TARGET)/vmma
 OUTLIB := $(BUILD)/lib
 MAN    := $(BUILD)/man
-RUST_SO := $(TARGET)/release/libvmma.so
-RUST_A  := $(TARGET)/release/libvmma.a
+RUST_OUT := $(TARGET)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)release
+RUST_SO  := $(RUST_OUT)/libvmma.so
+RUST_A   := $(RUST_OUT)/libvmma.a
 
 # What the scripts are told. Plain names such as TARGET mean something else to build scripts of crates.
 export CARGO CC CXX AR
@@ -125,7 +127,7 @@ compat: lib
 ## make clean        removes what was made
 clean:
 	$(CARGO) clean
-	rm -rf $(BUILD)
+	rm -rf "$(BUILD)"
 
 help:
 	@sed -n 's/^## //p' Makefile

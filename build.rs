@@ -16,11 +16,13 @@ fn main() {
     }
     println!("cargo::rerun-if-env-changed=VMMA_HEADER");
 
-    // Only ELF linkers know a SONAME; -z defs shows a symbol that nobody defines when we link, not when users do.
+    // Only ELF linkers know a SONAME; -z defs shows a symbol that nobody defines when we link, not when users do. The start files
+    // serve constructors and destructors of old compilers, of which a library without any has none: 600 bytes.
     if matches!(env::var("CARGO_CFG_TARGET_OS").as_deref(), Ok("linux" | "android" | "freebsd" | "netbsd" | "openbsd"))
     {
         println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libvmma.so.{ABI}");
         println!("cargo::rustc-cdylib-link-arg=-Wl,-z,defs");
+        println!("cargo::rustc-cdylib-link-arg=-nostartfiles");
     }
 
     let mode = env::var("VMMA_HEADER").unwrap_or_else(|_| "write".into());

@@ -90,7 +90,8 @@
  * Freed memory is filled with a pattern and kept out of use for a while, first in first out: at most half
  * of what the client holds, and at most two allocations per KiB of the block size (but 8 to 512 of them). A
  * write into it is found when it leaves, or by the check functions; the call that finds it tells the error
- * handler and keeps its own result. With VMMA_FLAG_WIPE it is zeroed when it leaves. There are no caches.
+ * handler and keeps its own result. With VMMA_FLAG_WIPE it is zeroed when it leaves. There are no caches. (A
+ * client that holds nothing but allocations of more than a block has no quarantine.)
  */
 #define VMMA_FLAG_QUARANTINE 0x0020U
 
@@ -102,7 +103,8 @@
 
 /**
  * Freed memory is merged with its buddy at once: no caches, no kept blocks, a small bounded worst case for
- * every call. (A request above a block searches for a run: at most the number of blocks / 64 steps more.)
+ * every call. (A request above a block searches for a run: at most the number of blocks / 64 steps more. With
+ * VMMA_FLAG_PACKED it looks at up to 4096 blocks too, and one that fails at all of them.)
  */
 #define VMMA_FLAG_NO_CACHE 0x0080U
 
@@ -292,7 +294,8 @@ const char *vmma_status_string(int status);
  * give large pages to whoever asks, it asks for blocks of up to 256 KiB, but not in the first 2 MiB of a context
  * below 256 MiB, and never with VMMA_FLAG_RELEASE or VMMA_FLAG_NO_CACHE.
  *
- * `size` in bytes: the library's records and at least one block must fit. See vmma_get_required_size.
+ * `size` in bytes: the library's records and at least one block must fit. See vmma_get_required_size. Of more than
+ * 4 TiB only so much is used.
  *
  * `alignment` of every allocation in bytes: a power of two from 8 to 4096, or 0 for 16.
  *
@@ -461,8 +464,13 @@ int vmma_trim_context(vmma_context_t *context);
  * Fails if and only if `context` is NULL or dead (EINVAL), no slot is free and there is no room for more, or there are 2^23
  * (ENOMEM), or a callback of a call on the whole context is running (EBUSY).
  *
+ * Slots lie side by side, those behind the first four in blocks at the far end of the memory. The next such block has
+ * to be free, whatever else is: a client that got it when all memory was in use holds up new slots for as long as it keeps it. A
+ * host that will need many clients makes that many first and deletes them: their slots stay.
+ *
  * Owner: the slots stay the library's as long as the context lives; no client's memory ever lies there. Cost:
- * constant, now and then the making of more slots. Threads: any.
+ * constant, now and then the making of more slots; once there have been 2^24 clients and resets, every
+ * 16384th looks at all clients and records for numbers that are free. Threads: any.
  */
 vmma_client_t *vmma_create_client(vmma_context_t *context);
 
@@ -486,7 +494,7 @@ int vmma_delete_client(vmma_client_t *client);
  *
  * Fails as vmma_delete_client does.
  *
- * Cost: as vmma_delete_client. Threads: client.
+ * Cost: as vmma_delete_client; and see vmma_create_client. Threads: client.
  */
 int vmma_reset_client(vmma_client_t *client);
 
@@ -780,7 +788,8 @@ size_t vmma_get_max_alloc(vmma_client_t *client);
  *
  * Fails if and only if `client` is NULL or dead (VMMA_E_INVALID), or a callback forbids it (VMMA_E_BUSY).
  *
- * Cost: constant. Threads: client.
+ * Cost: constant; around each call of the handler a look at every client slot, or with VMMA_FLAG_THREADS at
+ * every block's live bits. Threads: client.
  */
 int vmma_set_oom_handler(vmma_client_t *client, vmma_oom_fn handler, void *user);
 
@@ -817,7 +826,7 @@ int vmma_populate_client_stats(vmma_client_t *client, vmma_stats_t *stats);
  *
  * Fails if and only if `client` is NULL or dead or `visit` is NULL (VMMA_E_INVALID).
  *
- * Cost: a walk over the client's blocks. Threads: client.
+ * Cost: a walk over the client's blocks, and a look at who owns each other block. Threads: client.
  */
 int vmma_walk_allocations(vmma_client_t *client, vmma_visit_allocation_fn visit, void *user);
 
@@ -840,7 +849,7 @@ int vmma_walk_clients(vmma_context_t *context, vmma_visit_client_fn visit, void 
  * Returns VMMA_OK, or the first thing found: VMMA_E_CORRUPT, VMMA_E_OVERRUN or VMMA_E_USE_AFTER_FREE, which
  * the error handler is told too. VMMA_E_INVALID if `client` is NULL or dead.
  *
- * Cost: a walk over the client's blocks. Threads: client.
+ * Cost: a walk over the client's blocks, and a look at who owns each other block. Threads: client.
  */
 int vmma_check_client(vmma_client_t *client);
 
@@ -850,7 +859,7 @@ int vmma_check_client(vmma_client_t *client);
  * Returns VMMA_OK, or the first thing found, as vmma_check_client does. VMMA_E_INVALID if `context` is NULL
  * or dead.
  *
- * Cost: a walk over all blocks. Threads: quiet.
+ * Cost: vmma_check_client for each client. Threads: quiet.
  */
 int vmma_check_context(vmma_context_t *context);
 

@@ -25,6 +25,7 @@
 #include "libvmma.h"
 
 #include <atomic>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -347,7 +348,10 @@ class context {
     }
     // Over memory of the caller, which outlives the context. Null memory gives an empty context, not a mapped one.
     [[nodiscard]] static context over(void *memory, std::size_t size, const options &o = {}) noexcept {
-        if (memory == nullptr) return context();
+        if (memory == nullptr) {
+            errno = EINVAL;
+            return context();
+        }
         return context(vmma_create_context(memory, size, o.alignment, o.block_size, bits(o.flags)));
     }
     [[nodiscard]] static std::size_t required_size(std::size_t usable, const options &o = {}) noexcept {
@@ -443,7 +447,7 @@ template <class F>
 class oom_handler {
   public:
     oom_handler(client_ref on, F f) : on_(on), kept_(new detail::kept<F>(std::move(f))) {
-        vmma_set_oom_handler(on_.get(), &step, kept_.get());
+        if (vmma_set_oom_handler(on_.get(), &step, kept_.get()) != VMMA_OK) on_ = client_ref(); // refused: nothing to remove
     }
     // In a callback that forbids it the handler stays; so does what it calls.
     ~oom_handler() {
@@ -470,7 +474,7 @@ template <class F>
 class error_handler {
   public:
     error_handler(const context &on, F f) : on_(on.get()), kept_(new detail::kept<F>(std::move(f))) {
-        vmma_set_error_handler(on_, &step, kept_.get());
+        if (vmma_set_error_handler(on_, &step, kept_.get()) != VMMA_OK) on_ = nullptr; // refused: nothing to remove
     }
     ~error_handler() {
         if (vmma_set_error_handler(on_, nullptr, nullptr) == VMMA_E_BUSY) (void)kept_.release(); // as above

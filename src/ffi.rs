@@ -48,13 +48,15 @@ pub const VMMA_FLAG_GUARD: u32 = 0x0010;
 /// Freed memory is filled with a pattern and kept out of use for a while, first in first out: at most half
 /// of what the client holds, and at most two allocations per KiB of the block size (but 8 to 512 of them). A
 /// write into it is found when it leaves, or by the check functions; the call that finds it tells the error
-/// handler and keeps its own result. With VMMA_FLAG_WIPE it is zeroed when it leaves. There are no caches.
+/// handler and keeps its own result. With VMMA_FLAG_WIPE it is zeroed when it leaves. There are no caches. (A
+/// client that holds nothing but allocations of more than a block has no quarantine.)
 pub const VMMA_FLAG_QUARANTINE: u32 = 0x0020;
 /// Sizes are rounded up to the context's alignment and no further: least waste, but allocations are then only
 /// aligned to that, and calls take longer.
 pub const VMMA_FLAG_PACKED: u32 = 0x0040;
 /// Freed memory is merged with its buddy at once: no caches, no kept blocks, a small bounded worst case for
-/// every call. (A request above a block searches for a run: at most the number of blocks / 64 steps more.)
+/// every call. (A request above a block searches for a run: at most the number of blocks / 64 steps more. With
+/// VMMA_FLAG_PACKED it looks at up to 4096 blocks too, and one that fails at all of them.)
 pub const VMMA_FLAG_NO_CACHE: u32 = 0x0080;
 /// The pages of blocks that become free go back to the operating system. For private anonymous memory;
 /// nothing below a page goes back.
@@ -308,7 +310,8 @@ pub unsafe extern "C" fn vmma_status_string(status: c_int) -> *const c_char {
 /// give large pages to whoever asks, it asks for blocks of up to 256 KiB, but not in the first 2 MiB of a context
 /// below 256 MiB, and never with VMMA_FLAG_RELEASE or VMMA_FLAG_NO_CACHE.
 ///
-/// `size` in bytes: the library's records and at least one block must fit. See vmma_get_required_size.
+/// `size` in bytes: the library's records and at least one block must fit. See vmma_get_required_size. Of more than
+/// 4 TiB only so much is used.
 ///
 /// `alignment` of every allocation in bytes: a power of two from 8 to 4096, or 0 for 16.
 ///
@@ -357,7 +360,8 @@ pub unsafe extern "C" fn vmma_delete_context(context: *mut vmma_context_t) -> c_
     if context.in_any_callback() {
         return BUSY;
     }
-    whole::delete(context);
+    // SAFETY: the caller promises that nobody uses it any more.
+    unsafe { whole::delete(context) };
     OK
 }
 
@@ -520,8 +524,13 @@ pub unsafe extern "C" fn vmma_trim_context(context: *mut vmma_context_t) -> c_in
 /// Fails if and only if `context` is NULL or dead (EINVAL), no slot is free and there is no room for more, or there are 2^23
 /// (ENOMEM), or a callback of a call on the whole context is running (EBUSY).
 ///
+/// Slots lie side by side, those behind the first four in blocks at the far end of the memory. The next such block has
+/// to be free, whatever else is: a client that got it when all memory was in use holds up new slots for as long as it keeps it. A
+/// host that will need many clients makes that many first and deletes them: their slots stay.
+///
 /// Owner: the slots stay the library's as long as the context lives; no client's memory ever lies there. Cost:
-/// constant, now and then the making of more slots. Threads: any.
+/// constant, now and then the making of more slots; once there have been 2^24 clients and resets, every
+/// 16384th looks at all clients and records for numbers that are free. Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vmma_create_client(context: *mut vmma_context_t) -> *mut vmma_client_t {
     let Some(context) = ctx(context) else {
@@ -566,7 +575,7 @@ pub unsafe extern "C" fn vmma_delete_client(client: *mut vmma_client_t) -> c_int
 ///
 /// Fails as vmma_delete_client does.
 ///
-/// Cost: as vmma_delete_client. Threads: client.
+/// Cost: as vmma_delete_client; and see vmma_create_client. Threads: client.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vmma_reset_client(client: *mut vmma_client_t) -> c_int {
     let Some(client) = live(client) else { return INVALID };
@@ -631,7 +640,7 @@ pub unsafe extern "C" fn vmma_calloc(client: *mut vmma_client_t, count: usize, s
         return memory.cast();
     }
     let Some(client) = live(client) else { return no_client() };
-    client.allocate(Request { size, alignment: 0, zero: true }).cast()
+    client.allocate(&Request::new(size, 0, true)).cast()
 }
 
 /// Changes the size of an allocation, in place where it can, else by moving the content.
@@ -663,7 +672,7 @@ pub unsafe extern "C" fn vmma_realloc(client: *mut vmma_client_t, ptr: *mut c_vo
 pub unsafe extern "C" fn vmma_aligned_alloc(client: *mut vmma_client_t, alignment: usize, size: usize) -> *mut c_void {
     let Some(client) = live(client) else { return no_client() };
     if client.is_busy() || (alignment.is_power_of_two() && alignment <= client.context().map.shape.block_size()) {
-        return client.allocate(Request { size: size.max(1), alignment, zero: false }).cast();
+        return client.allocate(&Request::new(size, alignment, false)).cast();
     }
     client.invalid();
     sys::set_errno(sys::EINVAL);
@@ -964,7 +973,8 @@ pub unsafe extern "C" fn vmma_get_max_alloc(client: *mut vmma_client_t) -> usize
 ///
 /// Fails if and only if `client` is NULL or dead (VMMA_E_INVALID), or a callback forbids it (VMMA_E_BUSY).
 ///
-/// Cost: constant. Threads: client.
+/// Cost: constant; around each call of the handler a look at every client slot, or with VMMA_FLAG_THREADS at
+/// every block's live bits. Threads: client.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vmma_set_oom_handler(
     client: *mut vmma_client_t,
@@ -1030,7 +1040,7 @@ pub unsafe extern "C" fn vmma_populate_client_stats(client: *mut vmma_client_t, 
 ///
 /// Fails if and only if `client` is NULL or dead or `visit` is NULL (VMMA_E_INVALID).
 ///
-/// Cost: a walk over the client's blocks. Threads: client.
+/// Cost: a walk over the client's blocks, and a look at who owns each other block. Threads: client.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vmma_walk_allocations(
     client: *mut vmma_client_t,
@@ -1075,7 +1085,7 @@ pub unsafe extern "C" fn vmma_walk_clients(
 /// Returns VMMA_OK, or the first thing found: VMMA_E_CORRUPT, VMMA_E_OVERRUN or VMMA_E_USE_AFTER_FREE, which
 /// the error handler is told too. VMMA_E_INVALID if `client` is NULL or dead.
 ///
-/// Cost: a walk over the client's blocks. Threads: client.
+/// Cost: a walk over the client's blocks, and a look at who owns each other block. Threads: client.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vmma_check_client(client: *mut vmma_client_t) -> c_int {
     live(client).map_or(INVALID, |client| check::client_and_tell(client).map_or(OK, Status::code))
@@ -1086,7 +1096,7 @@ pub unsafe extern "C" fn vmma_check_client(client: *mut vmma_client_t) -> c_int 
 /// Returns VMMA_OK, or the first thing found, as vmma_check_client does. VMMA_E_INVALID if `context` is NULL
 /// or dead.
 ///
-/// Cost: a walk over all blocks. Threads: quiet.
+/// Cost: vmma_check_client for each client. Threads: quiet.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vmma_check_context(context: *mut vmma_context_t) -> c_int {
     ctx(context).map_or(INVALID, |context| check::context_and_tell(context).map_or(OK, Status::code))

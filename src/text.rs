@@ -136,6 +136,7 @@ fn fill(sink: &mut dyn Sink, with: &[u8], count: usize) {
 }
 
 /// One character as UTF-8.
+#[inline(never)]
 pub fn character(sink: &mut dyn Sink, character: char) {
     let code = character as u32;
     let (lead, tails) = match code {
@@ -150,7 +151,13 @@ pub fn character(sink: &mut dyn Sink, character: char) {
     }
 }
 
+/// Could a terminal take it for a command or for a change of direction, or XML for none that it allows?
+pub fn is_odd(c: char) -> bool {
+    matches!(c as u32, 0..=0x1f | 0x7f..=0x9f | 0x61c | 0x200e..=0x200f | 0x2028..=0x202e | 0x2066..=0x2069 | 0xfffd..=0xffff)
+}
+
 /// Takes the first character off bytes that may be no UTF-8; U+FFFD stands for what is none.
+#[inline(never)]
 pub fn next_character(bytes: &mut &[u8]) -> Option<char> {
     let (&first, mut rest) = bytes.split_first()?;
     let ones = first.leading_ones();

@@ -29,7 +29,7 @@ static void line_says(const char *line)
 {
     char expected_line[512];
     int n = snprintf(expected_line, sizeof expected_line, "libvmma: %s: client \"%s\", address 0x%llx", vmma_status_string(told->status),
-                     told->client ? "culprit" : "", (unsigned long long)(uintptr_t)told->address);
+                     told->client ? "culprit?[1m??" : "", (unsigned long long)(uintptr_t)told->address);
     if (told->allocation)
         n += snprintf(expected_line + n, sizeof expected_line - (size_t)n, ", allocation 0x%llx of %zu bytes",
                       (unsigned long long)(uintptr_t)told->allocation, told->size);
@@ -45,7 +45,8 @@ static void run(void *arg)
     int local;
     vmma_context_t *c = vmma_create_context(NULL, 1 << 20, 0, 4096, p->flags);
     vmma_client_t *k = vmma_create_client(c);
-    vmma_set_name(k, "culprit");
+    /* an escape sequence, a C1 control character, a change of direction */
+    vmma_set_name(k, "culprit\033[1m\302\233\342\200\256");
     vmma_set_error_handler(c, on_error, told);
     unsigned char *a = (unsigned char *)vmma_alloc(k, 100), *b = (unsigned char *)vmma_alloc(k, 100);
     switch (p->what) {
@@ -148,7 +149,7 @@ int main(void)
             CHECK(n > 10, "ABORT: misuse prints to stderr");
             CHECK(n && strchr(out.err, '\n') == out.err + n - 1, "ABORT: exactly one line");
             if (what != BAD_DUMP && what != NULL_VISITOR)
-                CHECK(strstr(out.err, "culprit") != NULL, "ABORT: the line names the client");
+                CHECK(strstr(out.err, "\"culprit?[1m??\"") != NULL, "ABORT: the line names the client, and commands no terminal");
             line_says(out.err);
             if (what == NOT_START || what == OVERRUN || what == OVERRUN_CHECK || what == OVERRUN_REALLOC)
                 CHECK(told->allocation != NULL && told->size >= 100, "ABORT: where there is an allocation concerned it is told");

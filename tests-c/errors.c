@@ -249,6 +249,31 @@ static void errno_rules(vmma_flags_t f)
     CHECK_EQ(errno, VT_ERRNO_MARK, "everything else leaves errno alone, refused frees included");
 }
 
+/* ---- the reason of a call is its own, whatever its error handler was refused ---- */
+
+static void refuse_more(vmma_context_t *c, const vmma_error_t *e, void *user)
+{
+    (void)c;
+    *(int *)user += 1;
+    CHECK(vmma_alloc(e->client, 8) == NULL, "the error handler may not change the client");
+    CHECK_ST(vmma_get_last_status(e->client), VMMA_E_BUSY, "which is BUSY");
+}
+
+static void reason_stays(vmma_flags_t f)
+{
+    vmma_context_t *c = vmma_create_context(NULL, 2 << 20, 0, 4096, f);
+    vmma_client_t *k = vmma_create_client(c);
+    int told = 0, local = 0;
+    vmma_set_error_handler(c, refuse_more, &told);
+    char *p = (char *)vmma_alloc(k, 100);
+    CHECK_PTR(vmma_realloc(k, &local, 10), NULL, "a stray realloc");
+    CHECK_ST(vmma_get_last_status(k), VMMA_E_NOT_OWNED, "the last status is why the realloc failed");
+    CHECK_ST(vmma_free(k, p + 1), VMMA_E_NOT_START, "a free inside an allocation");
+    CHECK_ST(vmma_get_last_status(k), VMMA_E_NOT_START, "the last status is why the free failed");
+    CHECK_EQ(told, 2, "the handler was told of both");
+    vmma_delete_context(c);
+}
+
 int main(void)
 {
     vt_begin("errors");
@@ -258,5 +283,6 @@ int main(void)
     vt_each_mode(live_handle_invalid);
     struct_sizes();
     vt_each_mode(errno_rules);
+    vt_each_mode(reason_stays);
     return vt_end();
 }

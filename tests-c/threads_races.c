@@ -1,7 +1,8 @@
 /*
  * threads_races.c: what one thread does in a few instructions between two looks of another: clients that end beside others'
- * runs, clients that are reset while they are used, sizes asked while the neighbours change. Public API only. Each of these once
- * failed in a few seconds; here they run for as long as a suite has time.
+ * runs, clients that are reset while they are used, sizes asked while the neighbours change, clients that are created beside
+ * questions about all. Public API only. Each of these once failed in a few seconds, or under ThreadSanitizer; here they run for
+ * as long as a suite has time.
  */
 #include "vt_ctx.h"
 #include <pthread.h>
@@ -229,6 +230,91 @@ static void quarantine_refills(void)
     vmma_delete_context(context);
 }
 
+/* ---- clients are created beside calls on all of the context ---- */
+
+static void *create_and_delete(void *arg)
+{
+    vmma_client_t *k[8] = {0};
+    (void)arg;
+    for (unsigned i = 0; goes_on(); i++) {
+        vmma_client_t **at = &k[i % 8];
+        if (!*at && (*at = vmma_create_client(context)) != NULL)
+            CHECK(vmma_alloc(*at, 100) != NULL, "a new client's memory");
+    }
+    return NULL;
+}
+
+static int count_client(vmma_client_t *k, void *user)
+{
+    (void)vmma_get_held_size(k);
+    *(size_t *)user += 1;
+    return 0;
+}
+
+static int count_allocation(vmma_client_t *k, void *p, size_t n, void *user)
+{
+    (void)k, (void)p, (void)n;
+    *(size_t *)user += 1;
+    return 0;
+}
+
+static int write_away(const char *text, size_t n, void *user)
+{
+    (void)text;
+    *(size_t *)user += n;
+    return 0;
+}
+
+static void ask_context(int i)
+{
+    size_t count = 0;
+    vmma_stats_t stats = {.struct_size = sizeof stats};
+    CHECK_ST(vmma_populate_context_stats(context, &stats), VMMA_OK, "figures beside a client that is created");
+    CHECK(stats.live_count <= 8, "of clients that there are");
+    CHECK_ST(vmma_walk_clients(context, count_client, &count), VMMA_OK, "a walk beside a client that is created");
+    CHECK(count <= 9, "over clients that there are");
+    CHECK_ST(vmma_dump(context, i % 3, write_away, &count), VMMA_OK, "a dump beside a client that is created");
+    CHECK_ST(vmma_check_context(context), VMMA_OK, "a check beside a client that is created");
+}
+
+static void created_meanwhile(vmma_flags_t f)
+{
+    f |= VMMA_FLAG_SHARED_CLIENTS;
+    vt_mode("%s, created meanwhile", vt_flags_text(f));
+    for (long round = vt_loops(300, 10); round > 0; round--) {
+        context = vmma_create_context(NULL, 1 << 20, 0, 4096, f);
+        client = vmma_create_client(context);
+        beside(create_and_delete, ask_context, 2);
+        vmma_delete_context(context);
+    }
+}
+
+/* ---- a realloc meets a reset: it fails, and keeps nothing ---- */
+
+static void *grow_once(void *p) { return vmma_realloc(client, p, 200000); }
+
+static void grown_while_reset(vmma_flags_t f)
+{
+    f |= VMMA_FLAG_SHARED_CLIENTS;
+    vt_mode("%s, grown while reset", vt_flags_text(f));
+    context = vmma_create_context(NULL, 8 << 20, 0, 0, f);
+    client = vmma_create_client(context);
+    for (long round = vt_loops(4000, 100); round > 0; round--) {
+        void *p = vmma_alloc(client, 100), *q = NULL;
+        pthread_t t;
+        if (pthread_create(&t, NULL, grow_once, p))
+            exit(2);
+        for (volatile long wait = round * 37 % 30000; wait > 0; wait--) {
+        }
+        CHECK_ST(vmma_reset_client(client), VMMA_OK, "a reset beside a realloc");
+        pthread_join(t, &q);
+        CHECK_EQ(vt_client_stats(client).live_count, q && vmma_get_size(client, q) ? 1 : 0, "what nobody was given is not live");
+        CHECK_ST(vmma_reset_client(client), VMMA_OK, "and again");
+    }
+    CHECK_ST(vmma_check_context(context), VMMA_OK, "vmma_check_context after reallocs and resets");
+    vmma_delete_context(context);
+}
+
 int main(void)
 {
     vt_begin("threads_races");
@@ -239,6 +325,8 @@ int main(void)
     vt_each_mode(asked_meanwhile);
     counted_meanwhile();
     quarantine_refills();
+    vt_each_mode(created_meanwhile);
+    vt_each_mode(grown_while_reset);
     vt_mode("-");
     return vt_end();
 }

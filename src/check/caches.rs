@@ -196,7 +196,7 @@ pub(super) fn quarantine(context: &Context, client: &Client, outstanding: &mut O
             return false;
         }
         let Some(found) = waiting(context, client, granule << context.map.shape.granule_shift) else { return false };
-        weight += found.usable / 16 * 16;
+        weight += found.usable.div_ceil(16) * 16;
         let twice = (0..at).any(|other| client.quarantined(context, other) == granule);
         if context.map.shape.waits {
             let block = granule >> (context.map.shape.block_shift - context.map.shape.granule_shift);

@@ -16,7 +16,7 @@ mod packed;
 
 use crate::client::Client;
 use crate::client::find::Found;
-use crate::client::limits::{all, asking_all};
+use crate::client::limits::{all, asking_all, closed_all};
 use crate::context::Context;
 use crate::context::report::Misuse;
 use crate::flags;
@@ -108,7 +108,12 @@ pub fn context_and_tell(context_: &Context) -> Option<Status> {
             allocation: 0,
             size: 0,
         };
-        context_.report(&misuse);
+        // To close the clients' fast paths means to believe the number of slots.
+        if context::map_is_sane(context_) {
+            closed_all(context_, &mut || context_.report(&misuse));
+        } else {
+            context_.report(&misuse);
+        }
         return Some(Status::Corrupt);
     }
     asking_all(context_, || {

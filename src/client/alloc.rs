@@ -6,18 +6,20 @@
 //! May know: context, slab, cache, pages, run, capacity, guard.
 
 use super::Client;
+use super::pages::EMPTY_LIST;
 use crate::bitmap::count_ones;
+use crate::cell::Cell;
 use crate::context::Context;
 use crate::context::callbacks::Kind;
 use crate::flags;
 use crate::guard;
+use crate::memory::NONE;
 use crate::sizes::Place;
 use crate::status::Status;
 use crate::sys;
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 /// What is asked for.
-#[derive(Clone, Copy)]
 pub struct Request {
     /// Bytes, at least 1.
     pub size: usize,
@@ -25,6 +27,14 @@ pub struct Request {
     pub alignment: usize,
     /// All of it must be zero.
     pub zero: bool,
+    /// The answer's other half: which life of the client what was given belongs to.
+    pub life: Cell<u32>,
+}
+
+impl Request {
+    pub fn new(size: usize, alignment: usize, zero: bool) -> Request {
+        Request { size: size.max(1), alignment, zero, life: Cell::new(0) }
+    }
 }
 
 /// # Safety
@@ -55,19 +65,19 @@ impl Client {
         {
             return context.map.address_of(offset);
         }
-        self.allocate(Request { size: size.max(1), alignment: 0, zero: false })
+        self.allocate(&Request::new(size, 0, false))
     }
 
     /// Serves a request, or says why not: in errno and in the last status.
     #[inline(never)]
-    pub fn allocate(&self, request: Request) -> *mut u8 {
+    pub fn allocate(&self, request: &Request) -> *mut u8 {
         let context = self.context();
         if context.busy(self.address()) {
             self.set_last_status(Status::Busy);
             sys::set_errno(sys::EBUSY);
             return core::ptr::null_mut();
         }
-        match self.obtain(context, &request) {
+        match self.obtain(context, request) {
             Ok(offset) => context.map.address_of(offset),
             Err(status) => {
                 self.failed(context, request.size, status);
@@ -184,9 +194,20 @@ impl Client {
         // An empty block serves whatever fits into a block. A run may need its place; above the limit, only if that helps.
         let usable = context.sizes.usable(place);
         let given = usable > context.map.shape.block_size()
-            && (!self.is_above_limit(context) || self.max_usable(context) >= usable)
+            && (!self.is_above_limit(context) || self.would_help(context) && self.max_usable(context) >= usable)
             && self.give_empty_blocks(context, 0) > 0;
         flushed || given
+    }
+
+    /// Would it be below its limit without its empty blocks? To look at all that it holds takes long.
+    fn would_help(&self, context: &Context) -> bool {
+        let claim = self.claim(context);
+        let (mut held, mut block) = (claim.held, self.lists.get(EMPTY_LIST).map_or(NONE, |head| head.get()));
+        while block != NONE {
+            held -= 1;
+            block = context.map.record(block as usize).next.load(Relaxed);
+        }
+        held < claim.limit
     }
 
     /// Does the client hold more than it may take? Then it would not get blocks again that it gives back.
@@ -195,7 +216,9 @@ impl Client {
         claim.held > claim.limit
     }
 
+    /// One attempt. A shared client's lock is held.
     pub(super) fn attempt(&self, context: &Context, place: Place, request: &Request) -> Result<usize, Status> {
+        request.life.set(self.owner.get());
         let start = self.take(context, place)?;
         let map = &context.map;
         let usable = context.sizes.usable(place);

@@ -109,13 +109,11 @@ impl Client {
         let shape = &context.map.shape;
         let all = shape.granules_per_block();
         let watermark = context.watermark.load(Acquire);
-        let free = context.free_set();
-        let _lock = context.lock();
         // Neighbouring blocks that are, or would be, the context's; and what is free before a place in the client's own.
         let (mut best, mut blocks, mut hole) = (0, 0, 0);
         for block in 0..context.usable_blocks() {
             let owned = block < watermark && self.owns_block(context, block);
-            if block >= watermark || free.get(block) || empty(block) {
+            if block >= watermark || context.is_block_free(block) || empty(block) {
                 blocks += 1;
                 // An empty block serves whatever fits into it, even above the limit.
                 hole = if owned { hole + all } else { 0 };

@@ -492,7 +492,7 @@ impl Client {
             // SAFETY: what was taken lies in a block of ours.
             return unsafe { self.begin_live(self.lives.get(), offset >> GRANULE_SHIFT) };
         }
-        self.allocate(Request { size, alignment: 0, zero: false })
+        self.allocate(&Request::new(size, 0, false))
     }
 
     /// The cache of a run's class is full.

@@ -236,7 +236,13 @@ impl Client {
         };
         let mut report = || context.report(&misuse);
         // In a call on all of the context the handler may change no client.
-        if context.busy_as_whole() { closed_all(context, &mut report) } else { self.closed(context, Kind::Ask, report) }
+        if context.busy_as_whole() {
+            closed_all(context, &mut report)
+        } else {
+            self.closed(context, Kind::Ask, report)
+        }
+        // Once more: what the handler was refused came later, but was not what this call failed for.
+        self.set_last_status(status);
     }
 
     pub(super) fn tell(&self, context: &Context, findings: &Findings) {

@@ -143,8 +143,15 @@ impl Client {
         };
         match place {
             Some(offset) => context.map.address_of(offset),
-            None => self.allocate(Request { size: size.max(1), alignment: 0, zero: false }),
+            None => self.allocate(&Request::new(size, 0, false)),
         }
+    }
+
+    /// The same for a request, if it takes no further effort; the offset.
+    pub(super) fn packed_short_place(&self, context: &Context, request: &Request) -> Option<usize> {
+        let _lock = self.lock_shared_here(context);
+        request.life.set(self.owner.get());
+        self.packed_second_alloc(context, request.size)
     }
 
     /// A place for a request without further effort.

@@ -17,7 +17,7 @@ use super::{Client, NAME_SIZE};
 use crate::context::Context;
 use crate::flags;
 use crate::memory::{NONE, kind};
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Relaxed, Release};
 
 impl Client {
     /// Makes a new client.
@@ -30,7 +30,10 @@ impl Client {
             (client, free)
         } else {
             let slot = context.new_slot()?;
-            (Client::dead_in(context, slot), slot)
+            let client = Client::dead_in(context, slot);
+            // Release: who sees that there is the slot sees that it is dead.
+            context.slots_used.store(slot + 1, Release);
+            (client, slot)
         };
         client.revive(context, slot, fresh_life(context) << 8);
         context.client_count.store(context.client_count.load(Relaxed) + 1, Relaxed);
@@ -58,7 +61,7 @@ impl Client {
         self.owner.set(owner);
         self.begin(context);
         self.seal();
-        self.magic.store(self.expected_magic(), Relaxed);
+        self.magic.store(self.expected_magic(), Release);
     }
 
     /// The state of a client that holds nothing and remembers nothing.
@@ -133,9 +136,10 @@ impl Client {
         if 2 * claim.held > context.watermark.load(Relaxed) {
             given = context.give_owned(claim.owner);
         } else {
-            for list in (0..Self::list_count(context)).filter_map(|list| self.list(list)) {
-                given += context.give_list(list.get());
-            }
+            self.each_block(context, &mut |block| {
+                context.free_one(block);
+                given += 1;
+            });
         }
         context.account_given(given, &claim);
         self.held.set(0);
@@ -153,29 +157,25 @@ impl Client {
     fn leave_blocks(&self, context: &Context) {
         let map = &context.map;
         let shape = &map.shape;
-        for list in (0..Self::list_count(context)).filter_map(|list| self.list(list)) {
-            let mut block = list.get();
-            while block != NONE {
-                let record = map.record(block as usize);
-                let head = record.owner.load(Relaxed) & 0xff == kind::HEAD;
-                let start = (block as usize) << shape.block_shift;
-                let first = start >> shape.granule_shift;
-                // A run of blocks has the live bit of its head and no other.
-                let granules = if head { 1 } else { 1 << (shape.block_shift - shape.granule_shift) };
-                if map.tools.counts_allocations() {
-                    for granule in (first..first + granules).filter(|&granule| map.is_live(granule)) {
-                        map.tools.end(map.address_of(granule << shape.granule_shift), 0);
-                    }
+        self.each_block(context, &mut |block| {
+            let start = block << shape.block_shift;
+            let first = start >> shape.granule_shift;
+            // A run of blocks has the live bit of its head and no other.
+            let granules = match map.record(block).owner.load(Relaxed) & 0xff {
+                kind::HEAD => 1,
+                kind::BUDDY => 1 << (shape.block_shift - shape.granule_shift),
+                _ => 0,
+            };
+            if map.tools.counts_allocations() {
+                for granule in (first..first + granules).filter(|&granule| map.is_live(granule)) {
+                    map.tools.end(map.address_of(granule << shape.granule_shift), 0);
                 }
-                for further in context.further(block as usize) {
-                    if context.has(flags::WIPE) {
-                        map.wipe(further << shape.block_shift, shape.block_size());
-                    }
-                    map.close(further << shape.block_shift, shape.block_size());
-                }
-                block = record.next.load(Relaxed);
             }
-        }
+            if context.has(flags::WIPE) {
+                map.wipe(start, shape.block_size());
+            }
+            map.close(start, shape.block_size());
+        });
     }
 }
 

@@ -105,12 +105,17 @@ pub(crate) fn asking_all<T>(context: &Context, work: impl FnOnce() -> T) -> T {
 
 #[inline(never)]
 fn close_all(context: &Context) {
-    all(context).for_each(Client::close);
+    // No others ever have a fast path that is open.
+    if context.simple {
+        all(context).for_each(Client::close);
+    }
 }
 
 #[inline(never)]
 fn open_all(context: &Context) {
-    all(context).for_each(|client| client.open_if_unconcerned(context));
+    if context.simple {
+        all(context).for_each(|client| client.open_if_unconcerned(context));
+    }
 }
 
 /// Every client, in the order of their slots.

@@ -45,9 +45,13 @@ use crate::cell::Cell;
 use crate::context::blocks::Claim;
 use crate::context::{Context, MOST_CACHED_PACKED, MOST_CACHED_PLAIN};
 use crate::memory::Uses;
+use crate::records::Link;
 use crate::status::Status;
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicI16, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{
+    AtomicI16, AtomicPtr, AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed},
+};
 
 /// The low byte of a unit word, where it is not a class: slab classes and (default mode) orders of runs behind them.
 pub mod code {
@@ -107,7 +111,7 @@ pub struct Client {
     pub(crate) lives: Cell<*const AtomicU64>,
     context: Cell<*const Context>,
     /// life << 8
-    pub(crate) owner: Cell<u32>,
+    pub(crate) owner: Link,
     magic: AtomicU32,
     /// PACKED, while the shortest way (short.rs) is open: the owner word with the kind of its blocks. Else 0.
     pub(crate) short_owner: Cell<u32>,
@@ -166,7 +170,7 @@ impl Client {
         }
         // SAFETY: a slot is never anything but a slot while the memory is there, and every field of it is a cell.
         let client = unsafe { &*handle };
-        (client.magic.load(Relaxed) == client.expected_magic()).then_some(client)
+        (client.magic.load(Acquire) == client.expected_magic()).then_some(client)
     }
 
     /// The PACKED client behind a handle, if its shortest way is open. It never is on a dead one.
@@ -201,7 +205,7 @@ impl Client {
     /// The client in slot `slot` of `context`, if there is one.
     #[inline(never)]
     pub fn in_slot(context: &Context, slot: u32) -> Option<&Client> {
-        if slot >= context.slots_used.load(Relaxed) {
+        if slot >= context.slots_used.load(Acquire) {
             return None;
         }
         let client = context.map.slot(slot as usize).cast::<Client>();

@@ -33,6 +33,8 @@ const LOOK: usize = 64;
 const FITTED_BYTES: usize = 512;
 /// These few blocks.
 const FITTED_LOOK: usize = 8;
+/// So many blocks are looked at for one that a run can end in, before a run of whole blocks is taken.
+const RUN_LOOK: usize = 4096;
 /// A hole of which only the 32nd part of a piece would be left is short enough.
 const SHORT_ENOUGH: u32 = 5;
 
@@ -254,9 +256,13 @@ impl Client {
         let (blocks, rest) =
             (count >> (shape.block_shift - shape.granule_shift), count & (shape.granules_per_block() - 1));
         let all = blocks + (rest > 0) as usize;
-        let (head, fresh) = match self.run_before_own(context, blocks, rest) {
+        let (head, fresh) = match self.run_before_own(context, blocks, rest, RUN_LOOK) {
             Some(head) => (head, blocks),
-            None => (context.take_run(all, &self.claim(context))?, all),
+            None => match context.take_run(all, &self.claim(context)) {
+                Ok(head) => (head, all),
+                // Before it fails it looks at every block.
+                Err(status) => (self.run_before_own(context, blocks, rest, usize::MAX).ok_or(status)?, blocks),
+            },
         };
         self.now_holds(self.held.get() as usize + fresh);
         self.begin_map(context, head, head, 0);
@@ -268,17 +274,23 @@ impl Client {
         Ok(head << shape.block_shift)
     }
 
-    /// Free blocks of the context with a block of ours behind them whose front is free.
-    fn run_before_own(&self, context: &Context, blocks: usize, rest: usize) -> Option<usize> {
-        let mut behind = blocks..context.watermark.load(Relaxed);
-        behind
-            .find(|&block| {
-                crate::steps::count();
-                rest > 0
-                    && self.front(context, block) >= rest
-                    && context.take_behind(block - blocks, blocks, &self.claim(context)).is_ok()
-            })
-            .map(|block| block - blocks)
+    /// Free blocks of the context with a block of ours behind them whose front is free, among the first `look` blocks.
+    #[inline(never)]
+    fn run_before_own(&self, context: &Context, blocks: usize, rest: usize, look: usize) -> Option<usize> {
+        let shape = &context.map.shape;
+        let reach = self.granules.get() >> (shape.block_shift - shape.granule_shift);
+        // How many free blocks lie directly before.
+        let mut free = 0;
+        let fits = |&block: &usize| {
+            crate::steps::count();
+            let before = free;
+            free = if context.is_block_free(block) { before + 1 } else { 0 };
+            before >= blocks
+                && self.front(context, block) >= rest
+                && context.take_behind(block - blocks, blocks, &self.claim(context)).is_ok()
+        };
+        let behind = if rest > 0 { reach.min(context.watermark.load(Relaxed)).min(look) } else { 0 };
+        (0..behind).find(fits).map(|block| block - blocks)
     }
 
     /// Makes blocks that were just taken, those from `first` to `fresh`, part of the piece that begins in `home`: whole

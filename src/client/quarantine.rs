@@ -98,7 +98,7 @@ impl Client {
             ring.first.set(0);
             ring.weight.set(0);
         }
-        let Some(weight) = ring.weight.get().checked_add(u32::try_from(usable / 16).unwrap_or(u32::MAX)) else {
+        let Some(weight) = ring.weight.get().checked_add(u32::try_from(usable.div_ceil(16)).unwrap_or(u32::MAX)) else {
             return false;
         };
         if ring.count() >= Self::ring_capacity(context) {
@@ -151,7 +151,7 @@ impl Client {
         let piece =
             find::holder(context, self.owner.get(), start).filter(|piece| piece.start == start && !piece.live)?;
         context.map.set_waiting(granule, false);
-        ring.weight.set(ring.weight.get().saturating_sub((piece.usable / 16) as u32));
+        ring.weight.set(ring.weight.get().saturating_sub(piece.usable.div_ceil(16) as u32));
         let written = guard::first_written(&context.map, start, piece.usable);
         if context.has(flags::WIPE) {
             context.map.wipe(start, piece.usable);

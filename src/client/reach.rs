@@ -136,6 +136,18 @@ impl Client {
         self.lists.get(number).or_else(|| self.slabs.get(number.wrapping_sub(LISTS)))
     }
 
+    /// Calls `see` with every block that the client holds, list by list: with those of runs and long pieces, too, that are in no list.
+    #[inline(never)]
+    pub(crate) fn each_block(&self, context: &Context, see: &mut dyn FnMut(usize)) {
+        for list in (0..Self::list_count(context)).filter_map(|list| self.list(list)) {
+            let mut block = list.get();
+            while block != NONE {
+                context.further(block as usize).for_each(&mut *see);
+                block = context.map.record(block as usize).next.load(Relaxed);
+            }
+        }
+    }
+
     /// The lists with holes that are not empty, and that of the empty blocks, as bits by `number_of`.
     #[inline(always)]
     pub(crate) fn filled(&self) -> u32 {

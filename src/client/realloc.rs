@@ -44,9 +44,9 @@ impl Client {
                 return context.map.address_of(address.wrapping_sub(context.map.base().addr()));
             }
         }
-        let request = Request { size: size.max(1), alignment: 0, zero: false };
+        let request = Request::new(size, 0, false);
         if address == 0 || context.busy(self.address()) {
-            return self.allocate(request);
+            return self.allocate(&request);
         }
         let Some((found, owner, old_size, changed)) = self.start_locked(context, address) else {
             return self.refuse_address(context, address);
@@ -73,7 +73,11 @@ impl Client {
 
     /// PACKED: moves a piece that does not fit where it is.
     fn packed_short_move(&self, context: &Context, address: usize, owner: u32, size: usize) -> *mut u8 {
-        let moved = self.packed_short_alloc(context, size);
+        let request = Request::new(size, 0, false);
+        let moved = match self.packed_short_place(context, &request) {
+            Some(offset) => context.map.address_of(offset),
+            None => self.allocate(&request),
+        };
         let Some(to) = context.map.offset_of(moved.addr()) else { return moved };
         // Nobody else could have freed it, but the handler, and nobody watches.
         if self.is_short()
@@ -84,7 +88,7 @@ impl Client {
             self.short_free(address);
             return moved;
         }
-        self.settle_move(context, address, owner, size, Ok(to))
+        self.settle_move(context, address, owner, &request, Ok(to))
     }
 
     /// The live piece that begins at an address, whose it is, its size, and the first changed byte of its red zone.
@@ -182,14 +186,14 @@ impl Client {
                 _ => None,
             }
         } else {
-            let address = self.allocate(*request);
+            let address = self.allocate(request);
             if address.is_null() {
                 return address;
             }
             context.map.offset_of(address.addr())
         };
         let address = context.map.address_of(found.start).addr();
-        self.settle_move(context, address, owner, request.size, new.ok_or(place))
+        self.settle_move(context, address, owner, request, new.ok_or(place))
     }
 
     /// The longest request that a piece could serve where it is.
@@ -199,40 +203,41 @@ impl Client {
 
     /// The end of a move to an offset, or of staying. Meanwhile the host's handler may have run, or, if the client is shared,
     /// another thread: whoever freed what is moved here is told so, what has another size now is moved as it is, and a reset
-    /// has ended all that was ours.
+    /// has ended all that was ours until then.
     #[inline(never)]
     fn settle_move(
         &self,
         context: &Context,
         address: usize,
         owner: u32,
-        size: usize,
+        request: &Request,
         new: Result<usize, Option<Place>>,
     ) -> *mut u8 {
-        // Where it is now; or else whether the new place is still ours.
+        // Where it is now; nowhere if it has gone.
         let end = self.told_by_and_by(context, |findings| match (self.still(context, address, owner), new) {
-            // Freed, and its place is part of the new one's.
-            (Some((now, _)), Ok(new)) if now.start == new => Some(Err(true)),
-            (Some((now, old_size)), Ok(new)) => self.make_way(context, &now, findings).then(|| {
-                context.map.copy(now.start, new, old_size.min(size));
+            (Some((now, old_size)), Ok(new)) if now.start != new => self.make_way(context, &now, findings).then(|| {
+                context.map.copy(now.start, new, old_size.min(request.size));
                 // Its red zone was looked at before.
                 let _ = self.free_piece(context, &now);
-                Ok(new)
+                Some(new)
             }),
-            (Some((now, old_size)), Err(place)) if size <= Self::room(context, &now) => {
-                self.stay(context, &now, old_size, place, size);
-                Some(Ok(now.start))
+            (Some((now, old_size)), Err(place)) if request.size <= Self::room(context, &now) => {
+                self.stay(context, &now, old_size, place, request.size);
+                Some(Some(now.start))
             }
-            _ => Some(Err(self.owner.get() == owner)),
+            // The new place, of which its own may be a part now, goes back, unless a reset has taken it.
+            (_, Ok(new)) => match self.still(context, context.map.address_of(new).addr(), request.life.get()) {
+                Some((new, _)) => self.make_way(context, &new, findings).then(|| {
+                    let _ = self.free_piece(context, &new);
+                    None
+                }),
+                None => Some(None),
+            },
+            _ => Some(None),
         });
         match end {
-            Ok(start) => context.map.address_of(start),
-            Err(ours) => {
-                if ours && let Ok(new) = new {
-                    let _ = self.free(context.map.address_of(new).addr());
-                }
-                self.refuse_address(context, address)
-            }
+            Some(start) => context.map.address_of(start),
+            None => self.refuse_address(context, address),
         }
     }
 

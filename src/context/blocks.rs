@@ -27,6 +27,10 @@ use core::sync::atomic::Ordering::Relaxed;
 
 /// A context of so many large pages may have one at once.
 const MANY_PAGES: usize = 128;
+/// A search for the shortest stretch of free blocks reads so many of a long one, and nothing behind that.
+const LONG: usize = 4096;
+/// The next block, says the record of a free block whose pages have been given back.
+const RELEASED: u32 = NONE - 1;
 /// A large page is for so many blocks at least.
 const MANY_BLOCKS: usize = 8;
 
@@ -114,11 +118,11 @@ impl Context {
         for _ in 0..STRETCHES {
             crate::steps::count();
             let Some(first) = free.next(from) else { break };
-            from = free.run_end(first);
+            from = BitSet::new(self.map.free_words(), (first + LONG).min(self.map.blocks)).run_end(first);
             if from - first >= count && from - first < least {
                 (best, least) = (Some(first), from - first);
             }
-            if least == count {
+            if least == count || from - first == LONG {
                 break;
             }
         }
@@ -156,7 +160,11 @@ impl Context {
         }
         let watermark = self.watermark.load(Relaxed);
         let free = self.free_set();
-        if (first..(first + count).min(watermark)).any(|block| !free.get(block)) {
+        let is_held = |block| {
+            crate::steps::count();
+            !free.get(block)
+        };
+        if (first..(first + count).min(watermark)).any(is_held) {
             return Err(Status::NoMemory);
         }
         self.take_range(first, count, claim);
@@ -244,23 +252,6 @@ impl Context {
         self.account_given(count, claim);
     }
 
-    /// Takes a whole list of blocks back and says how many they were. The lock is held, over all lists of an owner and until they
-    /// are counted: a piece's blocks may be in two lists, and no other may have one of them before the other is free.
-    pub fn give_list(&self, head: u32) -> usize {
-        let mut given = 0;
-        let mut block = head;
-        while block != NONE {
-            let record = self.map.record(block as usize);
-            let next = record.next.load(Relaxed);
-            for further in self.further(block as usize) {
-                self.free_one(further);
-                given += 1;
-            }
-            block = next;
-        }
-        given
-    }
-
     /// A listed block and those that go with it: the ones of its piece that are in no list.
     pub(crate) fn further(&self, block: usize) -> impl Iterator<Item = usize> {
         let mine = self.map.record(block).owner.load(Relaxed) & !0xff | kind::BODY;
@@ -300,8 +291,10 @@ impl Context {
         given
     }
 
+    /// A block of an owner is free again. The lock is held, over all blocks that go together and until they are counted: no other may
+    /// have one of them before.
     #[inline]
-    fn free_one(&self, block: usize) {
+    pub fn free_one(&self, block: usize) {
         self.map.record(block).owner.store(0, Relaxed);
         self.free_set().set(block);
     }
@@ -328,17 +321,22 @@ impl Context {
         (self.held_blocks.load(Relaxed) / 8).max((256 << 10) >> self.map.shape.block_shift)
     }
 
-    /// RELEASE: gives the pages of all free blocks below the watermark back. The lock is held.
+    /// RELEASE: gives the pages of all free blocks below the watermark back, of stretches in which a block has been used since the
+    /// last time: so whoever frees pays for what was freed. The lock is held.
     fn release_free(&self) {
-        let free = self.free_set();
-        let mut from = 0;
-        while let Some(first) = free.next(from) {
-            let mut end = first + 1;
-            while free.get(end) {
-                end += 1;
+        let (free, shift) = (self.free_set(), self.map.shape.block_shift);
+        let (mut count, mut used) = (0, false);
+        for block in 0..=self.watermark.load(Relaxed) {
+            if free.get(block) {
+                count += 1;
+                used |= self.map.record(block).next.swap(RELEASED, Relaxed) != RELEASED;
+                continue;
             }
-            self.map.release(first << self.map.shape.block_shift, (end - first) << self.map.shape.block_shift);
-            from = end;
+            if used {
+                crate::steps::count();
+                self.map.release((block - count) << shift, count << shift);
+            }
+            (count, used) = (0, false);
         }
         self.unreleased.store(0, Relaxed);
     }
@@ -386,20 +384,23 @@ impl Context {
         true
     }
 
+    /// Is a block below the watermark free? Without the lock a snapshot, so that nobody waits for those who look at all.
+    pub fn is_block_free(&self, block: usize) -> bool {
+        self.map.record(block).owner.load(Relaxed) == 0
+    }
+
     /// The longest run of free blocks, those counted in for which `also` says yes, none above `most`.
     pub fn longest_run(&self, most: usize, also: impl Fn(usize) -> bool) -> usize {
-        let _lock = self.lock();
-        let watermark = self.watermark.load(Relaxed);
-        let free = self.free_set();
+        let watermark = self.watermark();
         let (mut best, mut run) = (0, 0);
         for block in 0..watermark {
-            if free.get(block) || also(block) {
+            if self.is_block_free(block) || also(block) {
                 run += 1;
                 best = best.max(run);
             } else {
                 run = 0;
             }
         }
-        best.max(run + self.top.load(Relaxed) - watermark).min(most)
+        best.max(run + self.top.load(Relaxed).saturating_sub(watermark)).min(most)
     }
 }

@@ -220,12 +220,15 @@ impl Context {
     ///
     /// # Safety
     /// Nobody uses the context, its clients or their memory any more.
-    pub unsafe fn destroy(&self) {
-        self.magic.store(0, Relaxed);
-        self.map.open(0, self.map.closed_end(self.watermark(), self.usable_blocks()));
-        if self.mapped {
-            // SAFETY: mapped at creation; the caller promises that nobody uses it.
-            unsafe { sys::unmap(self.map.memory(), self.map.size()) };
+    pub unsafe fn destroy(handle: *const Context) {
+        // SAFETY: as the caller promised; the reference is not used any more when the memory goes.
+        unsafe {
+            let context = &*handle;
+            context.magic.store(0, Relaxed);
+            context.map.open(0, context.map.closed_end(context.watermark(), context.usable_blocks()));
+            if context.mapped {
+                sys::unmap(context.map.memory(), context.map.size());
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use crate::flags;
 use crate::mix::mix;
 use crate::status::{Status, words};
 use crate::sys;
-use crate::text::{Line, Sink, say};
+use crate::text::{Line, Sink, character, is_odd, next_character, say};
 use core::ffi::{c_int, c_void};
 
 /// What the error handler is told. The same layout as vmma_error_t.
@@ -88,8 +88,9 @@ impl Context {
             line.put(b"libvmma: ");
             line.put(words(misuse.status.code()));
             line.put(b": client \"");
-            for &byte in misuse.name {
-                line.put(&[if byte < b' ' || byte == 0x7f { b'?' } else { byte }]);
+            let mut name = misuse.name;
+            while let Some(c) = next_character(&mut name) {
+                character(&mut line, if is_odd(c) { '?' } else { c });
             }
             say(&mut line, "\", address `", &[misuse.address]);
             if misuse.allocation != 0 {

@@ -41,7 +41,6 @@ impl Context {
         {
             return None;
         }
-        self.slots_used.store(slot + 1, Relaxed);
         Some(slot)
     }
 
@@ -81,7 +80,7 @@ impl Context {
                 return;
             }
             // All windows have their turn, and those that follow each other are not all full: clients that stay often do.
-            self.next_life.set((from + STRIDE) % LIVES | 1);
+            self.next_life.set(((from + STRIDE) % LIVES) | 1);
         }
     }
 

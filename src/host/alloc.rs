@@ -154,7 +154,7 @@ impl<M: Threading> Client<'_, M> {
             return Err(Error::Invalid);
         }
         let alignment = if layout.align() > shape.alignment { layout.align() } else { 0 };
-        self.given(client.allocate(Request { size: layout.size().max(1), alignment, zero }), layout.size())
+        self.given(client.allocate(&Request::new(layout.size(), alignment, zero)), layout.size())
     }
 
     /// What the core gave, or why it did not.

@@ -406,7 +406,8 @@ impl<M: Threading> Drop for Context<'_, M> {
     fn drop(&mut self) {
         // Clients and everything that calls closures borrow the context: nobody is inside, nobody has a client. Those
         // that were forgotten go with it.
-        whole::delete(self.core());
+        // SAFETY: so nobody uses it.
+        unsafe { whole::delete(self.handle.as_ptr()) };
     }
 }
 

@@ -76,23 +76,21 @@ impl Client {
             overhead_size: SLOT_SIZE + (held_size >> shape.block_shift) * records_per_block(context),
             ..Stats::default()
         };
-        for (_, size) in self.allocations(context, true) {
-            stats.live_count += 1;
-            stats.live_size += size;
-        }
         stats.failed_count = self.failed_count.get() as usize;
         stats.largest_failed = self.largest_failed.get();
         let mut largest = 0;
         stats.cached_size = self.cached_bytes(context, &mut largest);
-        for block in 0..context.watermark.load(Acquire) {
-            if !self.owns_block(context, block) {
-                continue;
+        // By the lists: of many clients each would else look at every block of the context.
+        self.each_block(context, &mut |block| {
+            for (_, size) in self.allocations_in(context, block) {
+                stats.live_count += 1;
+                stats.live_size += size;
             }
             stats.cached_blocks += self.is_block_empty(context, block) as usize;
             if context.map.record(block).owner.load(Relaxed) & 0xff == kind::BUDDY {
                 self.add_free(context, block, &mut stats.free_size, &mut largest);
             }
-        }
+        });
         let red = if context.map.shape.slack { guard::RED_ZONE } else { 0 };
         stats.largest_free = largest.saturating_sub(red);
         stats

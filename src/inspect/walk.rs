@@ -70,6 +70,12 @@ impl Client {
         Allocations { client: self, context, watermark: context.watermark(), locked, granule: 0 }
     }
 
+    /// The same in one block. The caller holds the client's lock.
+    pub(crate) fn allocations_in<'a>(&'a self, context: &'a Context, block: usize) -> Allocations<'a> {
+        let granule = block << (context.map.shape.block_shift - context.map.shape.granule_shift);
+        Allocations { client: self, context, watermark: block + 1, locked: true, granule }
+    }
+
     /// Calls `visit` for every live allocation, in the order of addresses, until it says something else than 0.
     pub fn walk(&self, context: &Context, mut visit: impl FnMut(&Found, usize) -> i32) -> i32 {
         self.closed(context, Kind::Ask, || {

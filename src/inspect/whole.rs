@@ -9,17 +9,23 @@ use crate::context::{Context, HEADER_SIZE, extras};
 use crate::status::Status;
 use crate::{flags, layout};
 
-/// Ends a context and all its clients.
-pub fn delete(context: &Context) {
-    for client in all(context) {
-        if context.has(flags::WIPE) {
-            client.delete();
-        } else {
-            client.kill();
+/// Ends a context and all its clients. A pointer: a reference would have to be good until this returns, and the memory is not.
+///
+/// # Safety
+/// A live context that nobody uses any more.
+pub unsafe fn delete(handle: *const Context) {
+    // SAFETY: as the caller promised; the reference is not used any more when the memory goes.
+    unsafe {
+        let context = &*handle;
+        for client in all(context) {
+            if context.has(flags::WIPE) {
+                client.delete();
+            } else {
+                client.kill();
+            }
         }
+        Context::destroy(handle);
     }
-    // SAFETY: the caller of vmma_delete_context promises that nobody uses the context any more.
-    unsafe { context.destroy() }
 }
 
 pub fn required_size(usable: usize, alignment: usize, block_size: usize, flags: u32) -> Option<usize> {

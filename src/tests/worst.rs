@@ -132,3 +132,58 @@ fn a_run_adds_at_most_a_step_for_every_64_blocks() {
         println!("{total} blocks: {} steps for a run", bench.worst_alloc);
     }
 }
+
+/// A run that may end in the front of a block that the client has: of such blocks each is looked at, and what lies before it is counted,
+/// not read again for each.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_run_that_may_end_in_an_own_block_takes_a_few_steps_a_block() {
+    let block = 1 << 10;
+    let context = c!(vmma_create_context(core::ptr::null_mut(), 8 << 20, 16, block, VMMA_FLAG_PACKED));
+    let client = c!(vmma_create_client(context));
+    let free = |pointer| assert_eq!(c!(vmma_free(client, pointer)), 0);
+    let take = || Some(c!(vmma_alloc(client, block))).filter(|pointer| !pointer.is_null());
+    let mut all: Vec<*mut c_void> = std::iter::from_fn(take).collect();
+    let blocks = all.len();
+    all.sort_unstable_by_key(|pointer| pointer.addr());
+    // The first half free, one block full, then a quarter whose fronts are free.
+    let (half, fronts) = (blocks / 2, blocks / 4);
+    let mut in_front = Vec::new();
+    for &whole in &all[half + 1..half + 1 + fronts] {
+        free(whole);
+        let halves = [c!(vmma_alloc(client, block / 2)), c!(vmma_alloc(client, block / 2))];
+        in_front.extend(halves.iter().copied().find(|half| half.addr() == whole.addr()));
+    }
+    assert_eq!(in_front.len(), fronts);
+    in_front.into_iter().for_each(free);
+    all[..half].iter().for_each(|&pointer| free(pointer));
+    assert_eq!(c!(vmma_trim_client(client)), 0);
+    steps::take();
+    assert!(!c!(vmma_alloc(client, (half - 4) * block + block / 4)).is_null());
+    let steps = steps::take();
+    assert!(steps > half / 64 && steps < 3 * blocks, "{steps} steps, {blocks} blocks");
+    c!(vmma_delete_context(context));
+}
+
+/// RELEASE: who frees pays for what was freed, not for what others freed before.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn what_has_been_released_is_not_released_again() {
+    let block = 16 << 10;
+    let mut bench = Bench::new(64 << 20, VMMA_FLAG_RELEASE);
+    while bench.alloc(4 * block) {}
+    // Holes everywhere: every second one goes.
+    let all = std::mem::take(&mut bench.live);
+    let holes = all.len() / 2;
+    all.iter().step_by(2).for_each(|&pointer| assert_eq!(c!(vmma_free(bench.client, pointer)), 0));
+    assert_eq!(c!(vmma_trim_context(bench.context)), 0);
+    let other = c!(vmma_create_client(bench.context));
+    for _ in 0..20 {
+        assert!(!c!(vmma_alloc(other, 4 * block)).is_null());
+        steps::take();
+        assert_eq!(c!(vmma_reset_client(other)), 0);
+        assert_eq!(c!(vmma_trim_context(bench.context)), 0);
+        let steps = steps::take();
+        assert!(steps < holes / 4, "{steps} steps, {holes} holes");
+    }
+}

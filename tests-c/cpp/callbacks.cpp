@@ -5,6 +5,8 @@
 #include "libvmma.hpp"
 
 #include <cstring>
+#include <functional>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -76,6 +78,16 @@ static void out_of_memory_handler() {
     CHECK(c.alloc(512 * 1024) == nullptr && calls == 1); // the handler went with its scope
     vmma::oom_handler refuse(c, [&calls](vmma::client_ref, std::size_t, vmma::status) { ++calls; return false; });
     CHECK(c.alloc(512 * 1024) == nullptr && calls == 2);
+    // A handler that a callback forbids is none, and takes nobody else's with it.
+    using kind = std::function<bool(vmma::client_ref, std::size_t, vmma::status)>;
+    std::optional<vmma::oom_handler<kind>> late;
+    CHECK(c.alloc(10) != nullptr);
+    CHECK(c.walk([&](void *, std::size_t) {
+        late.emplace(c, [&calls](vmma::client_ref, std::size_t, vmma::status) { calls += 100; return false; });
+    }) == 0);
+    CHECK(c.alloc(512 * 1024) == nullptr && calls == 3);
+    late.reset();
+    CHECK(c.alloc(512 * 1024) == nullptr && calls == 4);
     CHECK(c.last_status() == vmma::status::limit);
 }
 

@@ -273,8 +273,13 @@ impl<'a> Model<'a> {
         } else {
             assert!(events.is_empty(), "told though nobody listens");
         }
-        if ctx.listens && ctx.events.provokes.get() && !expected.is_empty() && client.last.is_some() {
-            client.last = Some(BUSY);
+        // What the handler was refused comes before what the call itself ends with; it counts where that is nobody's.
+        if ctx.listens
+            && ctx.events.provokes.get()
+            && client.last.is_some()
+            && let Some(event) = expected.last()
+        {
+            client.last = Some(if event.client == client.handle.addr() { event.status } else { BUSY });
         }
     }
 }

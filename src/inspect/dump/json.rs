@@ -93,7 +93,8 @@ struct Entries {
 impl Entries {
     fn add(&mut self, out: &mut Out<'_>, piece: &Piece) {
         match &mut self.open {
-            Some(open) if alike(open, piece) => {
+            // While a shared client goes on a block may change between two pieces of it: it stays with what it began as.
+            Some(open) if alike(open, piece) || piece.start & ((1 << self.shift) - 1) != 0 => {
                 open.length += piece.length;
                 open.live += piece.live;
                 open.cached += piece.cached;
