@@ -443,6 +443,7 @@ class context {
 // bool f(vmma::client_ref, std::size_t size, vmma::status reason): true tries again, false lets the
 // allocation fail. The call may come from C code (a Lua state), through which nothing can be thrown:
 // what f throws makes the allocation fail and is kept; rethrow() throws it where the host can take it.
+// f does not destroy its own handler. The end of a handler leaves the client without one, whatever it had before.
 template <class F>
 class oom_handler {
   public:

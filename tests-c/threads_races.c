@@ -251,13 +251,6 @@ static int count_client(vmma_client_t *k, void *user)
     return 0;
 }
 
-static int count_allocation(vmma_client_t *k, void *p, size_t n, void *user)
-{
-    (void)k, (void)p, (void)n;
-    *(size_t *)user += 1;
-    return 0;
-}
-
 static int write_away(const char *text, size_t n, void *user)
 {
     (void)text;
