@@ -93,6 +93,12 @@ impl Link {
     pub fn set(&self, value: u32) {
         self.0.store(value, Relaxed);
     }
+
+    /// Where the value lies.
+    #[inline(always)]
+    pub fn as_ptr(&self) -> *mut u32 {
+        self.0.as_ptr()
+    }
 }
 
 impl SlabRecord {

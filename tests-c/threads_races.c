@@ -226,7 +226,7 @@ static void quarantine_refills(void)
     context = vmma_create_context(NULL, 2 << 20, 0, BLOCK, VMMA_FLAG_SHARED_CLIENTS | VMMA_FLAG_QUARANTINE);
     client = vmma_create_client(context);
     CHECK_ST(vmma_set_limit(client, BLOCK), VMMA_OK, "one block");
-    beside(take_half_too, take_half, (int)vt_loops(100000, 1000));
+    beside(take_half_too, take_half, (int)vt_loops(40000, 1000));
     vmma_delete_context(context);
 }
 

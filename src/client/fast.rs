@@ -214,6 +214,16 @@ unsafe fn alloc_call(handle: *const Client, size: usize) -> *mut u8 {
     unsafe { alloc(handle, size) }
 }
 
+impl Client {
+    /// The owner's word, read so that the processor can take it as an operand.
+    #[inline(always)]
+    pub(super) fn own_word(&self) -> u32 {
+        // SAFETY: only the client's own calls change it; those of a shared client, which other threads' calls may meet, hold its
+        // lock here, as the second path does.
+        unsafe { *self.owner.as_ptr() }
+    }
+}
+
 /// # Safety
 /// As `Client::from_handle`; `pointer` may be anything.
 #[inline(always)]
@@ -227,7 +237,7 @@ pub unsafe fn free(handle: *const Client, pointer: *mut u8) -> i32 {
             // SAFETY: granules below the bound lie in blocks of the context below its watermark; their words exist.
             let (word, unit) =
                 unsafe { (&*client.lives.get().add(granule >> 6), &*client.units.get().add(granule >> 6)) };
-            let class = (unit.load(Relaxed) ^ client.owner.get()) as usize;
+            let class = (unit.load(Relaxed) ^ client.own_word()) as usize;
             let live = word.load(Relaxed);
             if class < NEAR_TOPS && live >> (granule & 63) & 1 != 0 {
                 // SAFETY: the class is one that has a top, and a live piece of it begins there.
@@ -293,7 +303,7 @@ pub unsafe fn realloc(handle: *const Client, pointer: *mut u8, size: usize) -> *
             // SAFETY: as in `free`.
             let (unit, word) =
                 unsafe { (&*client.units.get().add(granule >> 6), &*client.lives.get().add(granule >> 6)) };
-            let class = (unit.load(Relaxed) ^ client.owner.get()) as usize;
+            let class = (unit.load(Relaxed) ^ client.own_word()) as usize;
             if class < POWERS && word.load(Relaxed) >> (granule & 63) & 1 != 0 {
                 // The last offsets of class c are from 2^(c-1) granules to 2^c, those of class 0 are in the first.
                 if ((last >> GRANULE_SHIFT) * 2 + 1) >> class == 1 {

@@ -44,7 +44,7 @@ impl Client {
         if offset & ((1 << shape.granule_shift) - 1) != 0 || granule >= self.granules.get() {
             return None;
         }
-        let class = (context.map.unit(offset >> shape.unit_shift).load(Relaxed) ^ self.owner.get()) as usize;
+        let class = (context.map.unit(offset >> shape.unit_shift).load(Relaxed) ^ self.own_word()) as usize;
         (class < context.cached_classes as usize && context.map.is_live(granule)).then_some((granule, class))
     }
 
