@@ -139,20 +139,20 @@ clean() { # mode
     fi
 }
 
-# Instructions of a pair: preload size. The difference of a long and a short run.
+# Instructions of 20000 pairs: preload size. The difference of a long and a short run.
 pair_count() {
     local n counts=()
     for n in 2000 22000; do
         counts+=("$(LD_PRELOAD=$1 valgrind --tool=callgrind --callgrind-out-file=/dev/null "$out/pairs.callgrind" "$n" "$2" 2>&1 |
             sed -n 's/.*Collected : \([0-9]*\).*/\1/p')")
     done
-    [ -n "${counts[0]}" ] && [ -n "${counts[1]}" ] && echo $(((counts[1] - counts[0]) / 20000))
+    [ -n "${counts[0]}" ] && [ -n "${counts[1]}" ] && echo $((counts[1] - counts[0]))
 }
 
 # A tool that is no memory tool must not change the path that calls take. And that path does all its checks in so many
 # instructions more than functions that do nothing, on the processors and with the compiler that the figure is of.
 callgrind() {
-    local size most=100 empty=$out/empty.so all loop
+    local size most=100 empty=$out/empty.so all loop n
     if [ "$(uname -m)" = x86_64 ]; then
         most=55
         case $(rustc --version 2>/dev/null) in "rustc 1.95."*) most=45 ;; esac
@@ -166,10 +166,11 @@ callgrind() {
             bad callgrind pairs "callgrind gives no count"
             return
         fi
-        if [ $((all - loop)) -gt 10 ] && [ $((all - loop)) -le $most ]; then
-            ok callgrind pairs "$((all - loop)) instructions for a pair of $size bytes, at most $most"
+        n=$(((all - loop + 10000) / 20000))
+        if [ $n -gt 10 ] && [ $n -le $most ]; then
+            ok callgrind pairs "$n instructions for a pair of $size bytes, at most $most"
         else
-            bad callgrind pairs "$((all - loop)) instructions for a pair of $size bytes, at most $most"
+            bad callgrind pairs "$n instructions for a pair of $size bytes, at most $most"
         fi
     done
 }
