@@ -104,13 +104,16 @@
 /**
  * Freed memory is merged with its buddy at once: no caches, no kept blocks, a small bounded worst case for
  * every call. (A request above a block searches for a run: at most the number of blocks / 64 steps more. With
- * VMMA_FLAG_PACKED it looks at up to 4096 blocks too, and one that fails at all of them.)
+ * VMMA_FLAG_PACKED it looks at up to 4096 blocks too, and one that fails at all of them. A block that is taken
+ * has its records cleared, and with VMMA_FLAG_PACKED the records of a few dozen blocks may be searched: both grow with
+ * the block size.)
  */
 #define VMMA_FLAG_NO_CACHE 0x0080U
 
 /**
- * The pages of blocks that become free go back to the operating system. For private anonymous memory;
- * nothing below a page goes back.
+ * The pages of blocks that become free go back to the operating system, many at a time: an eighth of what is in use, a 64th
+ * of what ever was and 256 KiB may wait, until vmma_trim_context. For private anonymous memory; nothing below a page
+ * goes back.
  */
 #define VMMA_FLAG_RELEASE 0x0100U
 
@@ -324,7 +327,7 @@ vmma_context_t *vmma_create_context(void *memory, size_t size, size_t alignment,
  * Fails if and only if `context` is NULL or dead (VMMA_E_INVALID), or the call comes from inside a callback
  * of a walk, dump, error handler or out-of-memory handler of this context (VMMA_E_BUSY).
  *
- * Cost: constant; with VMMA_FLAG_WIPE the memory held. Threads: alone.
+ * Cost: a look at each client slot; with VMMA_FLAG_WIPE the memory held. Threads: alone.
  */
 int vmma_delete_context(vmma_context_t *context);
 
@@ -523,7 +526,8 @@ int vmma_trim_client(vmma_client_t *client);
  * (Without VMMA_FLAG_PACKED a request below 1 KiB takes 8 KiB for cells of its size if none is free: vmma_set_limit.)
  *
  * Owner: the client; until vmma_free, or until the client is reset or deleted. The library keeps no records
- * in or next to it. Cost: a few table reads and writes as a rule; above a block a search for a run.
+ * in or next to it. Cost: a few table reads and writes as a rule; above a block a search for a run, and a few for each of
+ * its blocks.
  * Threads: client.
  */
 void *vmma_alloc(vmma_client_t *client, size_t size);
@@ -721,7 +725,8 @@ size_t vmma_get_peak_held_size(const vmma_client_t *client);
  * `bytes` of context memory, in effect rounded up to whole blocks; 0 is no limit. A limit below present use
  * is allowed: what is held stays, further growth fails. Without VMMA_FLAG_PACKED a client needs 8 KiB (a quarter
  * of a block below 32 KiB) for its first allocation of each power of two below 1 KiB. Limit and guarantee are compared
- * in bytes, before anything else.
+ * in bytes, before anything else. A request above a block that fails while more than the limit is held may cost as much as
+ * vmma_get_max_alloc.
  *
  * Fails if and only if `client` is NULL or dead or the limit would be below the guarantee (VMMA_E_INVALID),
  * or a callback forbids it (VMMA_E_BUSY).
@@ -770,7 +775,7 @@ size_t vmma_get_guarantee(const vmma_client_t *client);
  *
  * Returns bytes; 0 if nothing would be served, or `client` is NULL or dead.
  *
- * Cost: a walk over the client's free memory and the free blocks. Threads: client.
+ * Cost: a walk over the client's free memory, and a look at who owns each other block. Threads: client.
  */
 size_t vmma_get_max_alloc(vmma_client_t *client);
 

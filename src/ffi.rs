@@ -56,10 +56,13 @@ pub const VMMA_FLAG_QUARANTINE: u32 = 0x0020;
 pub const VMMA_FLAG_PACKED: u32 = 0x0040;
 /// Freed memory is merged with its buddy at once: no caches, no kept blocks, a small bounded worst case for
 /// every call. (A request above a block searches for a run: at most the number of blocks / 64 steps more. With
-/// VMMA_FLAG_PACKED it looks at up to 4096 blocks too, and one that fails at all of them.)
+/// VMMA_FLAG_PACKED it looks at up to 4096 blocks too, and one that fails at all of them. A block that is taken
+/// has its records cleared, and with VMMA_FLAG_PACKED the records of a few dozen blocks may be searched: both grow with
+/// the block size.)
 pub const VMMA_FLAG_NO_CACHE: u32 = 0x0080;
-/// The pages of blocks that become free go back to the operating system. For private anonymous memory;
-/// nothing below a page goes back.
+/// The pages of blocks that become free go back to the operating system, many at a time: an eighth of what is in use, a 64th
+/// of what ever was and 256 KiB may wait, until vmma_trim_context. For private anonymous memory; nothing below a page
+/// goes back.
 pub const VMMA_FLAG_RELEASE: u32 = 0x0100;
 /// Misuse prints one line to stderr and aborts, in place of returning a status.
 pub const VMMA_FLAG_ABORT: u32 = 0x0200;
@@ -353,7 +356,7 @@ pub unsafe extern "C" fn vmma_create_context(
 /// Fails if and only if `context` is NULL or dead (VMMA_E_INVALID), or the call comes from inside a callback
 /// of a walk, dump, error handler or out-of-memory handler of this context (VMMA_E_BUSY).
 ///
-/// Cost: constant; with VMMA_FLAG_WIPE the memory held. Threads: alone.
+/// Cost: a look at each client slot; with VMMA_FLAG_WIPE the memory held. Threads: alone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vmma_delete_context(context: *mut vmma_context_t) -> c_int {
     let Some(context) = ctx(context) else { return INVALID };
@@ -618,7 +621,8 @@ pub unsafe extern "C" fn vmma_trim_client(client: *mut vmma_client_t) -> c_int {
 /// (Without VMMA_FLAG_PACKED a request below 1 KiB takes 8 KiB for cells of its size if none is free: vmma_set_limit.)
 ///
 /// Owner: the client; until vmma_free, or until the client is reset or deleted. The library keeps no records
-/// in or next to it. Cost: a few table reads and writes as a rule; above a block a search for a run.
+/// in or next to it. Cost: a few table reads and writes as a rule; above a block a search for a run, and a few for each of
+/// its blocks.
 /// Threads: client.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vmma_alloc(client: *mut vmma_client_t, size: usize) -> *mut c_void {
@@ -893,7 +897,8 @@ pub unsafe extern "C" fn vmma_get_peak_held_size(client: *const vmma_client_t) -
 /// `bytes` of context memory, in effect rounded up to whole blocks; 0 is no limit. A limit below present use
 /// is allowed: what is held stays, further growth fails. Without VMMA_FLAG_PACKED a client needs 8 KiB (a quarter
 /// of a block below 32 KiB) for its first allocation of each power of two below 1 KiB. Limit and guarantee are compared
-/// in bytes, before anything else.
+/// in bytes, before anything else. A request above a block that fails while more than the limit is held may cost as much as
+/// vmma_get_max_alloc.
 ///
 /// Fails if and only if `client` is NULL or dead or the limit would be below the guarantee (VMMA_E_INVALID),
 /// or a callback forbids it (VMMA_E_BUSY).
@@ -954,7 +959,7 @@ pub unsafe extern "C" fn vmma_get_guarantee(client: *const vmma_client_t) -> usi
 ///
 /// Returns bytes; 0 if nothing would be served, or `client` is NULL or dead.
 ///
-/// Cost: a walk over the client's free memory and the free blocks. Threads: client.
+/// Cost: a walk over the client's free memory, and a look at who owns each other block. Threads: client.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vmma_get_max_alloc(client: *mut vmma_client_t) -> usize {
     live(client).map_or(0, |client| client.max_alloc())

@@ -111,7 +111,9 @@ impl Client {
     /// A place among the blocks of its kind.
     #[inline(always)]
     pub(super) fn find_place(&self, context: &Context, count: usize, align: usize, long: bool) -> Option<Choice> {
-        self.look(context, count, align, lists_for(code(count), long), LOOK)
+        // Of holes that are long enough many may lie at wrong places: few blocks, then another one.
+        let look = if align > 1 { FITTED_LOOK } else { LOOK };
+        self.look(context, count, align, lists_for(code(count), long), look)
     }
 
     /// The same in the first `look` blocks of each of these lists.

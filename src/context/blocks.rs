@@ -210,12 +210,14 @@ impl Context {
     fn allow_large_page(&self, block: usize) {
         let shape = &self.map.shape;
         let (start, all) = (block << shape.block_shift, self.map.blocks << shape.block_shift);
-        let begins = self.map.address_of(start).addr() & (sys::LARGE_PAGE - 1) == 0;
+        // At most 4096 pieces of a context, as the system counts those of a process: 65530 are all that it may have.
+        let page = (all >> 12).next_power_of_two().max(sys::LARGE_PAGE);
+        let begins = self.map.address_of(start).addr() & (page - 1) == 0;
         let many = shape.block_size() <= sys::LARGE_PAGE / MANY_BLOCKS;
         let large = start >= sys::LARGE_PAGE || all >= sys::LARGE_PAGE * MANY_PAGES;
         // To ask the system takes time that no number of steps bounds.
         if begins && many && large && self.mapped && self.flags & (flags::RELEASE | flags::NO_CACHE) == 0 {
-            self.map.allow_large_pages(start, start + sys::LARGE_PAGE);
+            self.map.allow_large_pages(start, start + page);
         }
     }
 
@@ -316,9 +318,11 @@ impl Context {
     }
 
     /// Free blocks that keep their pages: an eighth of what is in use, and at least 256 KiB, so that a client
-    /// that lives at a block's edge does not go to the system each time.
+    /// that lives at a block's edge does not go to the system each time; and a 64th of what ever was in use, so that
+    /// who frees a block pays for a look at 64.
     pub(super) fn release_threshold(&self) -> usize {
-        (self.held_blocks.load(Relaxed) / 8).max((256 << 10) >> self.map.shape.block_shift)
+        let few = (256 << 10) >> self.map.shape.block_shift;
+        (self.held_blocks.load(Relaxed) / 8).max(self.watermark.load(Relaxed) / 64).max(few)
     }
 
     /// RELEASE: gives the pages of all free blocks below the watermark back, of stretches in which a block has been used since the

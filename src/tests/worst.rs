@@ -186,4 +186,17 @@ fn what_has_been_released_is_not_released_again() {
         let steps = steps::take();
         assert!(steps < holes / 4, "{steps} steps, {holes} holes");
     }
+    // When all was in use once and little is now: for each look at all blocks a 64th of them has been freed.
+    assert_eq!(c!(vmma_reset_client(bench.client)), 0);
+    assert_eq!(c!(vmma_trim_context(bench.context)), 0);
+    let (pairs, blocks) = (64, 5);
+    let size = blocks * c!(vmma_get_block_size(bench.context));
+    let (mut steps, total) = (0, c!(vmma_get_total_blocks(bench.context)));
+    for _ in 0..pairs {
+        let pointer = c!(vmma_alloc(other, size));
+        steps::take();
+        assert_eq!(c!(vmma_free(other, pointer)), 0);
+        steps += steps::take();
+    }
+    assert!(steps <= pairs * blocks / (total / 64) + 1, "{steps} steps, {total} blocks");
 }
