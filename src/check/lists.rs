@@ -71,7 +71,7 @@ fn listed(context: &Context, client: &Client, outstanding: &mut Outstanding) -> 
             at = record.next.load(Relaxed);
         }
     }
-    let owned = (0..context.watermark.load(Relaxed)).filter(|&block| client.owns_block(context, block)).count();
+    let owned = (0..context.watermark()).filter(|&block| client.owns_block(context, block)).count();
     (listed == client.held.get() as usize && owned == listed).then_some(())
 }
 

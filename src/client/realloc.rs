@@ -215,12 +215,18 @@ impl Client {
     ) -> *mut u8 {
         // Where it is now; nowhere if it has gone.
         let end = self.told_by_and_by(context, |findings| match (self.still(context, address, owner), new) {
-            (Some((now, old_size)), Ok(new)) if now.start != new => self.make_way(context, &now, findings).then(|| {
-                context.map.copy(now.start, new, old_size.min(request.size));
-                // Its red zone was looked at before.
-                let _ = self.free_piece(context, &now);
-                Some(new)
-            }),
+            (Some((now, old_size)), Ok(new)) if now.start != new => {
+                // Nobody has been told of the new place, but who frees any address may have hit it.
+                match self.still(context, context.map.address_of(new).addr(), request.life.get()) {
+                    Some((_, room)) => self.make_way(context, &now, findings).then(|| {
+                        context.map.copy(now.start, new, old_size.min(request.size).min(room));
+                        // Its red zone was looked at before.
+                        let _ = self.free_piece(context, &now);
+                        Some(new)
+                    }),
+                    None => Some(None),
+                }
+            }
             (Some((now, old_size)), Err(place)) if request.size <= Self::room(context, &now) => {
                 self.stay(context, &now, old_size, place, request.size);
                 Some(Some(now.start))

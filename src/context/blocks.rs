@@ -383,7 +383,8 @@ impl Context {
             self.watermark.store(block, Relaxed);
         }
         self.map.open(block << self.map.shape.block_shift, self.map.shape.block_size());
-        self.top.store(block, Relaxed);
+        // Release: who sees the new top sees the lower watermark.
+        self.top.store(block, core::sync::atomic::Ordering::Release);
         self.free_blocks.store(self.free_blocks.load(Relaxed) - 1, Relaxed);
         true
     }
