@@ -532,8 +532,9 @@ pub unsafe extern "C" fn vmma_trim_context(context: *mut vmma_context_t) -> c_in
 /// host that will need many clients makes that many first and deletes them: their slots stay.
 ///
 /// Owner: the slots stay the library's as long as the context lives; no client's memory ever lies there. Cost:
-/// constant, now and then the making of more slots; once there have been 2^24 clients and resets, every
-/// 16384th looks at all clients and records for numbers that are free. Threads: any.
+/// constant, now and then the making of more slots. Once there have been 2^24 clients and resets, one after every 16384 looks
+/// at all clients and records for numbers that are free; one after 2^24 / N, if that is less, with N clients that
+/// stay. Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vmma_create_client(context: *mut vmma_context_t) -> *mut vmma_client_t {
     let Some(context) = ctx(context) else {

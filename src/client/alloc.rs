@@ -168,7 +168,7 @@ impl Client {
             Ok(offset) => Ok(offset),
             Err(status) => {
                 // Another thread may have drained what was in the way, and may fill it again: one lock for the rest.
-                let mut drained = context.has(flags::SHARED_CLIENTS);
+                let mut drained = context.has(flags::SHARED_CLIENTS) && context.has(flags::QUARANTINE);
                 let _lock = loop {
                     drained |= self.drain_quarantine(context);
                     let lock = self.lock_shared(context);

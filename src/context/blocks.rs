@@ -333,7 +333,11 @@ impl Context {
         for block in 0..=self.watermark.load(Relaxed) {
             if free.get(block) {
                 count += 1;
-                used |= self.map.record(block).next.swap(RELEASED, Relaxed) != RELEASED;
+                let mark = &self.map.record(block).next;
+                if mark.load(Relaxed) != RELEASED {
+                    mark.store(RELEASED, Relaxed);
+                    used = true;
+                }
                 continue;
             }
             if used {
