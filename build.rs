@@ -17,7 +17,7 @@ fn main() {
     println!("cargo::rerun-if-env-changed=VMMA_HEADER");
 
     // Only ELF linkers know a SONAME; -z defs shows a symbol that nobody defines when we link, not when users do. The start files
-    // serve constructors and destructors of old compilers, of which a library without any has none: 600 bytes.
+    // serve constructors and destructors of old compilers, and of those this library has none: 1.7 KiB less.
     if matches!(env::var("CARGO_CFG_TARGET_OS").as_deref(), Ok("linux" | "android" | "freebsd" | "netbsd" | "openbsd"))
     {
         println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libvmma.so.{ABI}");

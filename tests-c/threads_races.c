@@ -232,7 +232,7 @@ static void quarantine_refills(void)
 
 /* ---- clients are created beside calls on all of the context ---- */
 
-static void *create_and_delete(void *arg)
+static void *create_some(void *arg)
 {
     vmma_client_t *k[8] = {0};
     (void)arg;
@@ -277,7 +277,7 @@ static void created_meanwhile(vmma_flags_t f)
     for (long round = vt_loops(300, 10); round > 0; round--) {
         context = vmma_create_context(NULL, 1 << 20, 0, 4096, f);
         client = vmma_create_client(context);
-        beside(create_and_delete, ask_context, 2);
+        beside(create_some, ask_context, 2);
         vmma_delete_context(context);
     }
 }

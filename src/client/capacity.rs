@@ -112,6 +112,7 @@ impl Client {
         // Neighbouring blocks that are, or would be, the context's; and what is free before a place in the client's own.
         let (mut best, mut blocks, mut hole) = (0, 0, 0);
         for block in 0..context.usable_blocks() {
+            crate::steps::count();
             let owned = block < watermark && self.owns_block(context, block);
             if block >= watermark || context.is_block_free(block) || empty(block) {
                 blocks += 1;

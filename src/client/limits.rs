@@ -121,5 +121,8 @@ fn open_all(context: &Context) {
 /// Every client, in the order of their slots.
 pub fn all(context: &Context) -> impl Iterator<Item = &Client> {
     let slots = 0..context.slots_used.load(core::sync::atomic::Ordering::Relaxed);
-    slots.filter_map(|slot| Client::in_slot(context, slot))
+    slots.filter_map(|slot| {
+        crate::steps::count();
+        Client::in_slot(context, slot)
+    })
 }

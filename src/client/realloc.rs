@@ -205,7 +205,7 @@ impl Client {
     /// another thread: whoever freed what is moved here is told so, what has another size now is moved as it is, and a reset
     /// has ended all that was ours until then.
     #[inline(never)]
-    fn settle_move(
+    pub(crate) fn settle_move(
         &self,
         context: &Context,
         address: usize,

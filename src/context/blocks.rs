@@ -403,6 +403,7 @@ impl Context {
         let watermark = self.watermark();
         let (mut best, mut run) = (0, 0);
         for block in 0..watermark {
+            crate::steps::count();
             if self.is_block_free(block) || also(block) {
                 run += 1;
                 best = best.max(run);

@@ -28,7 +28,7 @@ const STRIDE: u32 = 619 * WINDOW as u32;
 type LifeOf = fn(&Context, u32) -> Option<u32>;
 
 impl Context {
-    /// A slot that no client has had. The lock is held.
+    /// A slot that no client has had; it counts as used once whoever asked has made it a dead one. The lock is held.
     pub fn new_slot(&self) -> Option<u32> {
         let slot = self.slots_used.load(Relaxed);
         if slot >= MOST_SLOTS {

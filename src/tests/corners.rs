@@ -3,6 +3,7 @@
 
 use super::Rng;
 use crate::client::Client;
+use crate::client::alloc::Request;
 use crate::context::Context;
 use crate::context::slots::LIVES;
 use crate::ffi::*;
@@ -272,6 +273,31 @@ fn a_check_that_finds_something_leaves_the_fast_paths_open() {
     assert_eq!(c!(vmma_check_context(context)), vmma_status::VMMA_E_CORRUPT as i32);
     record.state.store(state, SeqCst);
     assert!(open());
+    assert_eq!(c!(vmma_check_context(context)), 0);
+    assert_eq!(c!(vmma_delete_context(context)), 0);
+}
+
+/// Between realloc's allocation and its copy no lock is held: another thread of the client may free any address meanwhile.
+#[test]
+fn a_move_whose_new_place_has_gone_to_another_client_writes_nothing_there() {
+    let context = context(256 << 10, 16, 4096, VMMA_FLAG_SHARED_CLIENTS | VMMA_FLAG_NO_CACHE);
+    let (mover, other) = (c!(vmma_create_client(context)), c!(vmma_create_client(context)));
+    // SAFETY: the client is alive.
+    let client = unsafe { Client::from_handle(mover.cast()) }.expect("alive");
+    let old = c!(vmma_alloc(mover, 2000));
+    let request = Request::new(8192, 0, false);
+    let new = client.allocate(&request);
+    assert_eq!(c!(vmma_free(mover, new.cast())), 0);
+    let taken = c!(vmma_alloc(other, 8192));
+    assert_eq!(taken.addr(), new.addr(), "the other client has the place");
+    c!(taken.cast::<u8>().write_bytes(0x56, 8192));
+    let inner = inside(context);
+    let moved =
+        client.settle_move(inner, old.addr(), client.owner.get(), &request, Ok(new.addr() - inner.map.base().addr()));
+    assert!(moved.is_null());
+    // SAFETY: 8192 bytes of a live allocation.
+    assert!(unsafe { core::slice::from_raw_parts(taken.cast::<u8>(), 8192) }.iter().all(|&byte| byte == 0x56));
+    assert_eq!(c!(vmma_test_address(mover, old)), 1, "and the old one is as it was");
     assert_eq!(c!(vmma_check_context(context)), 0);
     assert_eq!(c!(vmma_delete_context(context)), 0);
 }

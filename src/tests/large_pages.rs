@@ -131,3 +131,19 @@ fn a_client_that_has_had_as_much_has_one_where_its_next_group_begins() {
         assert_eq!(now, [false, false, true, false]);
     }
 }
+
+/// The system allows a process some 65 000 mappings, and each stretch with other advice than its neighbours is one.
+#[test]
+#[cfg_attr(any(miri, not(target_os = "linux"), target_pointer_width = "32"), ignore)]
+fn a_large_context_is_advised_in_few_pieces() {
+    let mappings = || std::fs::read_to_string("/proc/self/maps").map_or(0, |maps| maps.lines().count());
+    let scene = Scene::new(32 << 30, 64 << 10, 0).expect("address space");
+    let before = mappings();
+    // A block at each second large page, and what lies between as one run.
+    while (scene.alloc(64 << 10).addr() + (64 << 10)) & (LARGE_PAGE - 1) != 0 {}
+    while !c!(vmma_alloc(scene.client, 64 << 10)).is_null() {
+        c!(vmma_alloc(scene.client, 63 * (64 << 10)));
+    }
+    let after = mappings();
+    assert!(after < before + 2 * 4096 + 200, "{before} mappings before, {after} after");
+}

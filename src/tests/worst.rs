@@ -200,3 +200,42 @@ fn what_has_been_released_is_not_released_again() {
     }
     assert!(steps <= pairs * blocks / (total / 64) + 1, "{steps} steps, {total} blocks");
 }
+
+/// A limit below what is held: whoever can't get below it by giving empty blocks back is refused without a look at all blocks.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn above_its_limit_a_client_is_refused_a_run_at_once() {
+    for flags in [0, VMMA_FLAG_PACKED, VMMA_FLAG_NO_CACHE] {
+        let mut bench = Bench::new(64 << 20, flags);
+        let (block, total) = (64 << 10, c!(vmma_get_total_blocks(bench.context)));
+        while bench.alloc(block) {}
+        assert_eq!(c!(vmma_set_limit(bench.client, total / 2 * block)), 0);
+        bench.free(total / 3);
+        bench.worst_alloc = 0;
+        assert!(!bench.alloc(block + 1));
+        // With PACKED a run that fails has looked twice for a block of the client's that it could end in.
+        let looks = if flags == VMMA_FLAG_PACKED { 2 * total } else { 0 };
+        assert!(bench.worst_alloc < looks + total / 4, "{} steps, {total} blocks, flags {flags:#x}", bench.worst_alloc);
+    }
+}
+
+/// Each finding is told for itself, but does not cost a look at all clients: none of them has a fast path to be closed.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_trim_that_finds_written_quarantines_costs_a_few_steps_a_finding() {
+    let (clients, pieces) = (100, 16);
+    let context = c!(vmma_create_context(core::ptr::null_mut(), 16 << 20, 0, 16 << 10, VMMA_FLAG_QUARANTINE));
+    for _ in 0..clients {
+        let client = c!(vmma_create_client(context));
+        let all: Vec<*mut c_void> = (0..pieces).map(|_| c!(vmma_alloc(client, 64))).collect();
+        for pointer in all {
+            assert_eq!(c!(vmma_free(client, pointer)), 0);
+            c!(pointer.cast::<u8>().write(1));
+        }
+    }
+    steps::take();
+    assert_eq!(c!(vmma_trim_context(context)), 0);
+    let steps = steps::take();
+    assert!(steps < clients * pieces * 16, "{steps} steps, {clients} clients with {pieces} findings each");
+    c!(vmma_delete_context(context));
+}

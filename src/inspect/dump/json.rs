@@ -178,4 +178,18 @@ mod tests {
         ];
         assert_eq!(text, expected.join(",\n"));
     }
+
+    #[test]
+    fn a_block_that_changes_hands_while_it_is_looked_at_stays_one_entry() {
+        let text = entries(&[
+            piece(State::Buddy, 2, 0, 512, 100),
+            piece(State::Free, NONE, 512, 512, 0),
+            piece(State::Free, NONE, 1024, 1024, 0),
+        ]);
+        let expected = [
+            r#"{"first": 0, "count": 1, "state": "buddy", "client": 2, "live_size": 100, "cached_size": 2}"#,
+            r#"{"first": 1, "count": 1, "state": "free"}"#,
+        ];
+        assert_eq!(text, expected.join(",\n"));
+    }
 }
